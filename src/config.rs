@@ -1,0 +1,367 @@
+//! The options: one table with name, default, unit and meaning, read from `BESOM_OPTIONS` at start-up.
+//!
+//! `BESOM_OPTIONS=key=value:key=value`. An unknown key or a bad value is said on standard error in one
+//! line and ignored. Nothing is read in a process with more privileges than its user.
+
+use crate::sys::{auxv, file, message::say};
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How an option's value is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unit {
+    /// `0` or `1`.
+    Flag,
+    /// A plain number.
+    Count,
+    /// A number of bytes, with an optional suffix `KiB`, `MiB`, `GiB`, `TiB` (or `K`, `M`, `G`, `T`).
+    Bytes,
+    /// As `Bytes`, or `auto`, which is kept as [`AUTO`].
+    BytesOrAuto,
+    /// A number of seconds.
+    Seconds,
+    /// One of the listed words, kept as its index.
+    Word(&'static [&'static str]),
+    /// Text, kept where it stands in the environment.
+    Text,
+}
+
+/// The number that stands for the word `auto`.
+pub(crate) const AUTO: usize = usize::MAX;
+
+/// An option as the table describes it.
+pub(crate) struct OptionInfo {
+    /// The key in `BESOM_OPTIONS`.
+    pub(crate) name: &'static str,
+    /// The value without the variable, as one would write it.
+    pub(crate) default: &'static str,
+    /// How a value is written.
+    pub(crate) unit: Unit,
+    /// What it does, for `help=1` and the README.
+    pub(crate) meaning: &'static str,
+}
+
+macro_rules! options {
+    ($($id:ident $name:literal = $default:literal, $unit:expr, $meaning:literal;)*) => {
+        /// Every option, in the table's order.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs)]
+        pub(crate) enum Key { $($id),* }
+
+        /// The table of options.
+        pub(crate) static TABLE: &[OptionInfo] = &[
+            $(OptionInfo { name: $name, default: $default, unit: $unit, meaning: $meaning }),*
+        ];
+
+        static VALUES: [AtomicUsize; TABLE.len()] = [
+            $(AtomicUsize::new({ let _ = $name; number_of($default, $unit) })),*
+        ];
+    };
+}
+
+options! {
+    Help "help" = "0", Unit::Flag, "print this table at start-up";
+    Stats "stats" = "0", Unit::Flag, "print statistics at exit";
+    Rseq "rseq" = "1", Unit::Flag, "per-CPU caches by restartable sequences; 0 uses locked caches";
+    Check "check" = "0", Unit::Flag, "find double frees at once, at the cost of a slow path for every call";
+    MinAlign "min_align" = "8", Unit::Word(&["1", "2", "4", "8", "16"]), "alignment of C's smallest objects; below 8 packs them (tiny allocator)";
+    CpuCache "cpu_cache" = "1536KiB", Unit::Bytes, "most memory that the cache of one CPU may hold";
+    Limit "limit" = "0", Unit::BytesOrAuto, "soft limit of memory held: free pages go back at once above it; auto takes 90 % of the cgroup's";
+    HardLimit "hard_limit" = "0", Unit::Bytes, "memory held beyond which requests fail; 0 is none";
+    Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for heaps that have grown, or always";
+    Scavenge "scavenge" = "1", Unit::Flag, "give free pages back to the kernel";
+    ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
+    Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";
+}
+
+impl Key {
+    /// The option's row in the table.
+    pub(crate) fn info(self) -> &'static OptionInfo {
+        &TABLE[self as usize]
+    }
+}
+
+/// The value of an option that is a number, a flag or a word (its index).
+#[inline]
+pub(crate) fn get(key: Key) -> usize {
+    VALUES[key as usize].load(Relaxed)
+}
+
+/// Whether a flag is set.
+#[inline]
+pub(crate) fn is_on(key: Key) -> bool {
+    get(key) != 0
+}
+
+/// The text of an option that is text: what stands between `=` and the next `:` in the environment.
+/// Empty if unset.
+pub(crate) fn text(key: Key) -> &'static [u8] {
+    let start = get(key);
+    if start == 0 {
+        return &[];
+    }
+    // SAFETY: `read` stored the address of a value inside the environment block or the copy made of it,
+    // both of which stay and end in a NUL byte.
+    let rest = unsafe { CStr::from_ptr(core::ptr::with_exposed_provenance(start)) }.to_bytes();
+    let len = rest.iter().position(|&b| b == b':').unwrap_or(rest.len());
+    &rest[..len]
+}
+
+/// Sets an option from inside: one option's value implies another's.
+pub(crate) fn set(key: Key, value: usize) {
+    VALUES[key as usize].store(value, Relaxed);
+}
+
+/// A default from the table as its number. Only called by the compiler, on the table.
+const fn number_of(text: &str, unit: Unit) -> usize {
+    match unit {
+        Unit::Text => 0,
+        _ => match parse(text.as_bytes(), unit) {
+            Some(n) => n,
+            None => panic!("bad default in the table of options"),
+        },
+    }
+}
+
+const fn parse(text: &[u8], unit: Unit) -> Option<usize> {
+    match unit {
+        Unit::Word(words) => index_of(text, words),
+        Unit::BytesOrAuto if equal(text, b"auto") => Some(AUTO),
+        _ => {
+            let Some((number, digits)) = parse_digits(text) else { return None };
+            let suffix = text.split_at(digits).1;
+            match unit {
+                Unit::Bytes | Unit::BytesOrAuto => match scale(suffix) {
+                    Some(factor) => number.checked_mul(factor),
+                    None => None,
+                },
+                Unit::Flag if number > 1 => None,
+                _ if suffix.is_empty() => Some(number),
+                _ => None,
+            }
+        }
+    }
+}
+
+/// The number that `text` begins with and how many digits it has; `None` without a digit or too large.
+const fn parse_digits(text: &[u8]) -> Option<(usize, usize)> {
+    let (mut n, mut i) = (0usize, 0);
+    while i < text.len() && text[i].is_ascii_digit() {
+        n = match n.checked_mul(10) {
+            Some(tens) => match tens.checked_add((text[i] - b'0') as usize) {
+                Some(sum) => sum,
+                None => return None,
+            },
+            None => return None,
+        };
+        i += 1;
+    }
+    if i == 0 { None } else { Some((n, i)) }
+}
+
+const fn scale(suffix: &[u8]) -> Option<usize> {
+    const SUFFIXES: [(&[u8], &[u8], usize); 4] =
+        [(b"KiB", b"K", 1 << 10), (b"MiB", b"M", 1 << 20), (b"GiB", b"G", 1 << 30), (b"TiB", b"T", 1 << 40)];
+    if suffix.is_empty() {
+        return Some(1);
+    }
+    let mut i = 0;
+    while i < SUFFIXES.len() {
+        if equal(suffix, SUFFIXES[i].0) || equal(suffix, SUFFIXES[i].1) {
+            return Some(SUFFIXES[i].2);
+        }
+        i += 1;
+    }
+    None
+}
+
+const fn index_of(text: &[u8], words: &[&str]) -> Option<usize> {
+    let mut i = 0;
+    while i < words.len() {
+        if equal(text, words[i].as_bytes()) {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// Reads `BESOM_OPTIONS`, once, before the heap starts.
+pub(crate) fn init() {
+    if auxv::is_secure() {
+        return;
+    }
+    if let Some(text) = environment::variable(b"BESOM_OPTIONS") {
+        read(text);
+    }
+    if is_on(Key::Help) {
+        print_help();
+    }
+}
+
+/// Takes `key=value:key=value` into the table. The text must stay where it is: options of unit
+/// [`Unit::Text`] are kept as addresses into it.
+pub(crate) fn read(text: &'static [u8]) {
+    for item in text.split(|&b| b == b':').filter(|item| !item.is_empty()) {
+        let equals = item.iter().position(|&b| b == b'=').unwrap_or(item.len());
+        let (name, value) = (&item[..equals], item.get(equals + 1..).unwrap_or(&[]));
+        match TABLE.iter().position(|option| option.name.as_bytes() == name) {
+            Some(i) => assign(i, value),
+            None => say!("BESOM_OPTIONS: unknown option '{}' (help=1 lists them)", Ascii(name)),
+        }
+    }
+}
+
+fn assign(i: usize, value: &'static [u8]) {
+    let option = &TABLE[i];
+    let number = match option.unit {
+        Unit::Text => Some(value.as_ptr().expose_provenance()),
+        unit => parse(value, unit),
+    };
+    match number {
+        Some(number) => VALUES[i].store(number, Relaxed),
+        None => say!("BESOM_OPTIONS: bad value '{}' for {}: {}", Ascii(value), option.name, option.unit),
+    }
+}
+
+fn print_help() {
+    say!("options in BESOM_OPTIONS=key=value:key=value");
+    for option in TABLE {
+        say!("  {}={}  {}: {}", option.name, option.default, option.unit, option.meaning);
+    }
+}
+
+impl core::fmt::Display for Unit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("0 or 1"),
+            Self::Count => f.write_str("a number"),
+            Self::Bytes => f.write_str("bytes, with K, M, G, T or KiB, MiB, GiB, TiB"),
+            Self::BytesOrAuto => f.write_str("bytes, with K, M, G, T or KiB, MiB, GiB, TiB, or auto"),
+            Self::Seconds => f.write_str("seconds"),
+            Self::Text => f.write_str("text"),
+            Self::Word(words) => {
+                for (i, word) in words.iter().enumerate() {
+                    f.write_str(if i == 0 {
+                        ""
+                    } else if i + 1 == words.len() {
+                        " or "
+                    } else {
+                        ", "
+                    })?;
+                    f.write_str(word)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Bytes shown as text, with what is not printable ASCII as `?`.
+pub(crate) struct Ascii<'a>(pub(crate) &'a [u8]);
+
+impl core::fmt::Display for Ascii<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        use core::fmt::Write;
+        self.0
+            .iter()
+            .try_for_each(|&b| f.write_char(if (b' '..=b'~').contains(&b) { b as char } else { '?' }))
+    }
+}
+
+/// The environment, also before libc has set `environ`.
+pub(crate) mod environment {
+    use super::*;
+
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+
+    /// Bytes of `/proc/self/environ` read when libc has no environment yet.
+    const COPY_BYTES: usize = 32 << 10;
+
+    /// The value of a variable, or `None` if it is not set.
+    pub(crate) fn variable(name: &[u8]) -> Option<&'static [u8]> {
+        // SAFETY: libc owns the variable; at start-up, when this is called, no other thread changes it.
+        let block = unsafe { environ };
+        if block.is_null() { from_proc(name) } else { from_block(block, name) }
+    }
+
+    fn from_block(mut block: *const *const libc::c_char, name: &[u8]) -> Option<&'static [u8]> {
+        loop {
+            // SAFETY: the block is an array of pointers that ends with a null one, which stops the loop.
+            let entry = unsafe { *block };
+            if entry.is_null() {
+                return None;
+            }
+            // SAFETY: every entry before the null one is a C string that lives as long as the process.
+            if let Some(value) = value_of(unsafe { CStr::from_ptr(entry) }.to_bytes(), name) {
+                return Some(value);
+            }
+            // SAFETY: the entry was not the last.
+            block = unsafe { block.add(1) };
+        }
+    }
+
+    fn value_of(entry: &'static [u8], name: &[u8]) -> Option<&'static [u8]> {
+        entry.strip_prefix(name)?.strip_prefix(b"=")
+    }
+
+    fn from_proc(name: &[u8]) -> Option<&'static [u8]> {
+        static COPY: crate::sync::Mutex<[u8; COPY_BYTES]> =
+            crate::sync::Mutex::new(crate::sync::Rank::Leaf, [0; COPY_BYTES]);
+        let mut copy = COPY.lock();
+        let len = file::File::open(c"/proc/self/environ").ok()?.read_all(&mut copy[..COPY_BYTES - 1]).len();
+        // SAFETY: the copy is static and written only here, before anybody holds a reference into it: a
+        // second call finds the same bytes again, because the kernel's block is fixed at exec.
+        let text: &'static [u8] = unsafe { core::slice::from_raw_parts(copy.as_ptr(), len) };
+        text.split(|&b| b == 0).find_map(|entry| value_of(entry, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_parse_by_unit() {
+        assert_eq!(parse(b"1", Unit::Flag), Some(1));
+        assert_eq!(parse(b"2", Unit::Flag), None);
+        assert_eq!(parse(b"512MiB", Unit::Bytes), Some(512 << 20));
+        assert_eq!(parse(b"2G", Unit::Bytes), Some(2 << 30));
+        assert_eq!(parse(b"2X", Unit::Bytes), None);
+        assert_eq!(parse(b"99999999999999999999", Unit::Count), None);
+        assert_eq!(parse(b"auto", Unit::BytesOrAuto), Some(AUTO));
+        assert_eq!(parse(b"auto", Unit::Bytes), None);
+        assert_eq!(parse(b"always", Key::Thp.info().unit), Some(2));
+        assert_eq!(parse(b"", Unit::Count), None);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (i, option) in TABLE.iter().enumerate() {
+            assert!(TABLE[..i].iter().all(|other| other.name != option.name), "{}", option.name);
+        }
+    }
+
+    #[test]
+    fn the_environment_is_found_with_and_without_libc() {
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(environment::variable(b"PATH"), Some(path.as_bytes()));
+        assert_eq!(environment::variable(b"NO_SUCH_VARIABLE"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! A mutual exclusion lock on a futex word.
+//!
+//! The three states are those of Drepper's "Futexes Are Tricky": free, held, held with sleepers. A
+//! waiter spins for about as long as a critical section lasts, then sleeps: a holder may be preempted,
+//! and then spinning only takes the processor away from it.
+
+use super::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use super::rank::{self, Rank};
+use core::{
+    cell::UnsafeCell,
+    ops::{Deref, DerefMut},
+};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const HELD_WITH_SLEEPERS: u32 = 2;
+
+/// Looks at the word before going to sleep: about a microsecond, the length of a refill.
+const SPINS: usize = if cfg!(loom) { 1 } else { 100 };
+
+/// A value that one thread at a time may use.
+pub(crate) struct Mutex<T> {
+    word: AtomicU32,
+    rank: Rank,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the lock gives the value to one thread at a time, so the value must only be movable between threads.
+unsafe impl<T: Send> Sync for Mutex<T> {}
+// SAFETY: moving the lock moves the value.
+unsafe impl<T: Send> Send for Mutex<T> {}
+
+impl<T> Mutex<T> {
+    /// A free lock.
+    #[cfg(not(loom))]
+    pub(crate) const fn new(rank: Rank, value: T) -> Self {
+        Self { word: AtomicU32::new(FREE), rank, value: UnsafeCell::new(value) }
+    }
+
+    /// A free lock, under loom.
+    #[cfg(loom)]
+    pub(crate) fn new(rank: Rank, value: T) -> Self {
+        Self { word: AtomicU32::new(FREE), rank, value: UnsafeCell::new(value) }
+    }
+
+    /// Waits for the lock and takes it.
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        rank::acquire(self.rank);
+        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            self.lock_contended();
+        }
+        MutexGuard { lock: self }
+    }
+
+    /// Takes the lock if it is free.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).ok()?;
+        rank::acquire(self.rank);
+        Some(MutexGuard { lock: self })
+    }
+
+    #[cold]
+    fn lock_contended(&self) {
+        for _ in 0..SPINS {
+            if self.word.load(Relaxed) == FREE
+                && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
+            {
+                return;
+            }
+            relax();
+        }
+        // From here on the word says "with sleepers", also when nobody else sleeps: one wake too many.
+        while self.word.swap(HELD_WITH_SLEEPERS, Acquire) != FREE {
+            sleep(&self.word);
+        }
+    }
+
+    /// Takes the lock without a guard, for the span of a fork.
+    pub(crate) fn acquire_for_fork(&self) {
+        core::mem::forget(self.lock());
+    }
+
+    /// Gives back a lock taken by [`Self::acquire_for_fork`].
+    ///
+    /// # Safety
+    /// This thread, or in a child the thread that forked, must hold the lock from `acquire_for_fork`.
+    pub(crate) unsafe fn release_after_fork(&self) {
+        drop(MutexGuard { lock: self });
+    }
+
+    #[inline]
+    fn unlock(&self) {
+        rank::release(self.rank);
+        if self.word.swap(FREE, Release) == HELD_WITH_SLEEPERS {
+            wake_one(&self.word);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+fn relax() {
+    core::hint::spin_loop();
+}
+#[cfg(not(loom))]
+fn sleep(word: &AtomicU32) {
+    crate::sys::futex::wait(word, HELD_WITH_SLEEPERS);
+}
+#[cfg(not(loom))]
+fn wake_one(word: &AtomicU32) {
+    crate::sys::futex::wake(word, 1);
+}
+
+// loom has no futex: a sleeper looks again after others have run, which a spurious wake allows.
+#[cfg(loom)]
+fn relax() {
+    loom::thread::yield_now();
+}
+#[cfg(loom)]
+fn sleep(_: &AtomicU32) {
+    loom::thread::yield_now();
+}
+#[cfg(loom)]
+fn wake_one(_: &AtomicU32) {}
+
+/// The right to use a [`Mutex`]'s value, given back on drop.
+pub(crate) struct MutexGuard<'a, T> {
+    lock: &'a Mutex<T>,
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists only while this thread holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and the guard is borrowed mutably, so this is the only reference.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.unlock();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, thread, vec::Vec};
+
+    #[test]
+    fn counts_of_many_threads_add_up() {
+        let total = Arc::new(Mutex::new(Rank::Leaf, 0u64));
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let total = total.clone();
+                thread::spawn(move || (0..20_000).for_each(|_| *total.lock() += 1))
+            })
+            .collect();
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(*total.lock(), 160_000);
+        assert!(total.try_lock().is_some());
+    }
+
+    #[test]
+    fn a_held_lock_is_not_taken_twice() {
+        let lock = Mutex::new(Rank::Leaf, ());
+        let guard = lock.lock();
+        assert!(lock.try_lock().is_none());
+        drop(guard);
+        assert!(lock.try_lock().is_some());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model {
+    use super::*;
+    use loom::{sync::Arc, thread};
+
+    #[test]
+    fn one_thread_at_a_time() {
+        loom::model(|| {
+            let total = Arc::new(Mutex::new(Rank::Leaf, 0));
+            let other = total.clone();
+            let thread = thread::spawn(move || *other.lock() += 1);
+            *total.lock() += 1;
+            thread.join().unwrap();
+            assert_eq!(*total.lock(), 2);
+        });
+    }
+}

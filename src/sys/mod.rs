@@ -1,0 +1,13 @@
+//! What the kernel and libc give: mappings, restartable sequences, threads, time, files of /proc.
+//!
+//! System calls are made directly, not through libc: they leave errno alone, they need no relocated
+//! symbol (the dynamic linker may call malloc before this library is relocated), and the leak
+//! checker's child may make them while other threads held any lock of libc.
+
+pub(crate) mod auxv;
+pub(crate) mod file;
+pub(crate) mod futex;
+pub(crate) mod memory;
+pub(crate) mod message;
+pub(crate) mod syscall;
+pub(crate) mod time;
