@@ -11,5 +11,6 @@ extern crate std as alloc;
 
 mod base;
 mod config;
+mod heap;
 mod sync;
 mod sys;

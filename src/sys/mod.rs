@@ -7,6 +7,7 @@
 pub(crate) mod auxv;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod syscall;
