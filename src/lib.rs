@@ -10,7 +10,19 @@ extern crate std;
 extern crate std as alloc;
 
 mod base;
+mod abi;
 mod config;
+mod stats;
 mod heap;
 mod sync;
 mod sys;
+
+pub use abi::{Besom, release_free_memory, stats};
+pub use stats::{CacheMode, ClassStats, Stats};
+
+/// Where a bug in besom itself ends: there is no unwinding, and the message must not allocate.
+#[cfg(all(feature = "shared", not(test)))]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    sys::message::abort_with(format_args!("internal error: {info}"))
+}

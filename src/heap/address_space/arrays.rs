@@ -2,16 +2,17 @@
 
 use crate::{
     base::{PAGE_BYTES, align_up},
+    heap::{page_map::Entry, span, tiny},
     heap::page_heap::{CHUNK_BYTES, CHUNK_PAGES, Chunk, LEAF, Summary, entries},
 };
 
 /// An array with a part for every chunk of the heap, at a fixed place beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Array {
-    /// Two bytes per page: the class of what lies there.
+    /// The page map's entries.
     PageMap,
-    /// Four bytes per page: the number of its span.
-    SpanOfPage,
+    /// A record per page, used for the first page of each span.
+    SpanRecords,
     /// The page heap's bits.
     Chunks,
     /// The page heap's summaries of single chunks.
@@ -20,8 +21,10 @@ pub(crate) enum Array {
     Commits,
     /// The page heap's summaries above the leaves. Small; written all over from the start.
     UpperSummaries,
-    /// Two bytes per 16 bytes of the heap: starts of packed objects.
+    /// Starts of packed objects.
     TinyMap,
+    /// The longer bitmaps of spans of the smallest class.
+    WideBits,
 }
 
 /// When an array becomes memory.
@@ -36,14 +39,15 @@ pub(super) enum Mode {
 }
 
 /// Every array, in the order in which they lie; those on demand last.
-pub(super) const ALL: [Array; 7] = [
+pub(super) const ALL: [Array; 8] = [
     Array::PageMap,
-    Array::SpanOfPage,
+    Array::SpanRecords,
     Array::Chunks,
     Array::Leaves,
     Array::Commits,
     Array::UpperSummaries,
     Array::TinyMap,
+    Array::WideBits,
 ];
 
 /// Arrays begin at multiples of this and become memory in steps of it: the largest page any kernel uses.
@@ -57,7 +61,7 @@ impl Array {
 
     pub(super) const fn mode(self) -> Mode {
         match self {
-            Self::TinyMap => Mode::OnDemand,
+            Self::TinyMap | Self::WideBits => Mode::OnDemand,
             Self::UpperSummaries => Mode::Whole,
             _ => Mode::WithHeap,
         }
@@ -66,13 +70,14 @@ impl Array {
     /// Bytes for one chunk of 4 MiB; 0 for an array that is not cut that way.
     pub(crate) const fn bytes_per_chunk(self) -> usize {
         match self {
-            Self::PageMap => 2 * CHUNK_PAGES,
-            Self::SpanOfPage => 4 * CHUNK_PAGES,
+            Self::PageMap => size_of::<Entry>() * CHUNK_PAGES,
+            Self::SpanRecords => span::RECORD_BYTES * CHUNK_PAGES,
             Self::Chunks => size_of::<Chunk>(),
             Self::Leaves => size_of::<Summary>(),
             Self::Commits => 1,
             Self::UpperSummaries => 0,
-            Self::TinyMap => 2 * (CHUNK_BYTES / 16),
+            Self::TinyMap => tiny::MAP_BYTES_PER_PAGE * CHUNK_PAGES,
+            Self::WideBits => span::WIDE_BITS_BYTES * CHUNK_PAGES,
         }
     }
 
