@@ -1,10 +1,13 @@
-//! Link options of libbesom.so. A plain Rust dependant gets none of them.
+//! Link options of libbesom.so, which only the Makefile builds (feature `shared`). Others get none.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("CARGO_FEATURE_SHARED").is_none() {
+        return;
+    }
     let arguments = [
         "-Wl,-soname,libbesom.so.0",
-        // The kernel keeps pointers to descriptors of restartable sections: the library must never be unmapped.
+        // The kernel keeps pointers to descriptors of restartable sections: the library is never unmapped.
         "-Wl,-z,nodelete",
         // Calls between our own functions need no detour through the procedure linkage table.
         "-Wl,-Bsymbolic-functions",
@@ -13,6 +16,6 @@ fn main() {
         "-Wl,--as-needed",
     ];
     for argument in arguments {
-        println!("cargo:rustc-cdylib-link-arg={argument}");
+        println!("cargo:rustc-link-arg={argument}");
     }
 }

@@ -9,11 +9,11 @@ extern crate std;
 #[cfg(all(feature = "leak", test))]
 extern crate std as alloc;
 
-mod base;
 mod abi;
+mod base;
 mod config;
-mod stats;
 mod heap;
+mod stats;
 mod sync;
 mod sys;
 

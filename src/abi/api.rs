@@ -1,7 +1,7 @@
 //! Functions for programs that know besom, in Rust.
 
 use crate::heap;
-pub use crate::stats::Stats;
+use crate::stats::Stats;
 
 /// A snapshot of the heap. Takes microseconds and no lock for long; any thread may call it at any time.
 pub fn stats() -> Stats {

@@ -28,7 +28,17 @@ fn set_errno(value: c_int) {
 /// `malloc(3)`.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(bytes: usize) -> *mut c_void {
-    or_no_memory(heap::alloc_c(bytes))
+    // The slow path is a tail call with the same argument, so that the fast path needs no frame.
+    match heap::alloc_c_fast(bytes) {
+        Some(object) => object.ptr(),
+        None => malloc_slow(bytes),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_slow(bytes: usize) -> *mut c_void {
+    or_no_memory(heap::alloc_c_slow(bytes, false, false))
 }
 
 /// `free(3)`. Keeps errno.
@@ -55,7 +65,7 @@ pub unsafe extern "C" fn cfree(object: *mut c_void) {
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, bytes: usize) -> *mut c_void {
     match count.checked_mul(bytes) {
-        Some(total) => or_no_memory(heap::alloc_c_zeroed(total)),
+        Some(total) => or_no_memory(heap::alloc_c(total, true)),
         None => no_memory(),
     }
 }
@@ -76,7 +86,7 @@ pub unsafe extern "C" fn realloc(object: *mut c_void, bytes: usize) -> *mut c_vo
     }
     let class = size_class::c_class_of(bytes);
     // SAFETY: the program gives the object up if this succeeds; its size comes from the heap.
-    or_no_memory(unsafe { heap::realloc(object.cast(), bytes, class, None, || heap::alloc_c(bytes)) })
+    or_no_memory(unsafe { heap::realloc(object.cast(), bytes, class, None, || heap::alloc_c(bytes, false)) })
 }
 
 /// `reallocarray(3)`.

@@ -160,12 +160,11 @@ extern "C" fn thrower() -> *mut c_void {
 
 #[inline(always)]
 fn new(bytes: usize) -> *mut c_void {
-    let object = heap::alloc_c(bytes);
-    if object.is_null() {
+    match heap::alloc_c_fast(bytes) {
+        Some(object) => object.ptr(),
         // SAFETY: a request like this one, in the form of a tail call: no frame of ours stays below it.
-        return unsafe { new_or_throw(bytes, DEFAULT_ALIGN) };
+        None => unsafe { new_or_throw(bytes, DEFAULT_ALIGN) },
     }
-    object.cast()
 }
 
 #[inline(always)]
@@ -194,7 +193,7 @@ fn with_handler(name: &CStr) -> *mut c_void {
 
 #[inline(always)]
 fn new_nothrow(bytes: usize, tag: *const c_void, name: &CStr) -> *mut c_void {
-    let object = heap::alloc_c(bytes);
+    let object = heap::alloc_c(bytes, false);
     if !object.is_null() {
         return object.cast();
     }

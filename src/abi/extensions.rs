@@ -25,7 +25,9 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     let stats = heap::snapshot();
     let (large_objects, large_bytes) = heap::large_counts();
     libc::mallinfo2 {
-        arena: stats.heap_mapped - stats.heap_released - large_bytes.min(stats.heap_mapped - stats.heap_released),
+        arena: stats.heap_mapped
+            - stats.heap_released
+            - large_bytes.min(stats.heap_mapped - stats.heap_released),
         ordblks: stats.by_class.iter().map(|class| class.cached_objects).sum(),
         smblks: 0,
         hblks: large_objects,
@@ -100,7 +102,11 @@ fn write_xml(out: &mut Stream, stats: &Stats) -> fmt::Result {
         )?;
     }
     writeln!(out, "</sizes>")?;
-    writeln!(out, "<total type=\"in-use\" count=\"{}\" size=\"{}\"/>", stats.heap_objects, stats.heap_in_use)?;
+    writeln!(
+        out,
+        "<total type=\"in-use\" count=\"{}\" size=\"{}\"/>",
+        stats.heap_objects, stats.heap_in_use
+    )?;
     writeln!(out, "<total type=\"idle\" size=\"{}\"/>", stats.heap_idle)?;
     writeln!(out, "<system type=\"current\" size=\"{}\"/>", stats.heap_mapped - stats.heap_released)?;
     writeln!(out, "<aspace type=\"total\" size=\"{}\"/>", stats.heap_mapped)?;
@@ -185,7 +191,7 @@ pub extern "C" fn besom_release_free_memory() {
 /// `besom_malloc_noscan`.
 #[unsafe(no_mangle)]
 pub extern "C" fn besom_malloc_noscan(bytes: usize) -> *mut c_void {
-    let object = heap::alloc_c_noscan(bytes);
+    let object = heap::alloc_c_slow(bytes, false, true);
     if object.is_null() {
         // SAFETY: libc returns the address of this thread's errno.
         unsafe { *libc::__errno_location() = libc::ENOMEM };

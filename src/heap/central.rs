@@ -82,7 +82,11 @@ impl Spans {
 
     /// The span with the fewest free objects, to the nearest power of two.
     fn fullest(&self) -> Option<&'static Span> {
-        if self.nonempty == 0 { None } else { self.with_free[self.nonempty.trailing_zeros() as usize].first() }
+        if self.nonempty == 0 {
+            None
+        } else {
+            self.with_free[self.nonempty.trailing_zeros() as usize].first()
+        }
     }
 
     /// Moves a span to the list for its number of free objects, which was `before`.
@@ -199,7 +203,8 @@ fn add_span(
 ) -> (MutexGuard<'static, Spans>, Option<&'static Span>) {
     drop(spans);
     let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
-    let span = pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, _)| span);
+    let span =
+        pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, _)| span);
     if let Some(span) = span {
         // SAFETY: nobody else knows the span yet.
         unsafe { span.clear_objects() };

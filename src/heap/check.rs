@@ -27,7 +27,11 @@ pub(crate) fn check() {
 fn check_span(span: &'static Span) {
     for place in 0..span.pages() {
         let entry = page_map::entry_of(PageId(span.page().0 + place as u32));
-        assert!(entry.class() == span.class() && entry.place() == place, "page map against span {:?}", span.base());
+        assert!(
+            entry.class() == span.class() && entry.place() == place,
+            "page map against span {:?}",
+            span.base()
+        );
     }
     if span.state() == State::Small {
         // SAFETY: no other thread allocates, by the caller's promise.
@@ -44,7 +48,10 @@ fn check_cached(class: usize, object: Addr) {
     if class == TINY_BLOCK {
         assert_eq!(entry.class(), TINY_PAGES, "tiny block {object}");
     } else {
-        assert!(entry.class() == class && is_object_start(class, offset), "cached object {object} of class {class}");
+        assert!(
+            entry.class() == class && is_object_start(class, offset),
+            "cached object {object} of class {class}"
+        );
     }
     let Some(span) = span::containing(object) else { panic!("cached object {object} in no span") };
     // SAFETY: no other thread allocates, by the caller's promise.

@@ -50,7 +50,9 @@ impl Operation {
                 let offset = object.0 - base.0;
                 fatal!("invalid {name}: {object} is {offset} bytes inside a {bytes}-byte object at {base}")
             }
-            Kind::Object { bytes } => fatal!("double {name}: {object}, a {bytes}-byte object, is free already"),
+            Kind::Object { bytes } => {
+                fatal!("double {name}: {object}, a {bytes}-byte object, is free already")
+            }
         }
     }
 

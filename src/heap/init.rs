@@ -7,7 +7,10 @@ use super::size_class::{self, TINY_PAGES};
 use super::{mcache, pages};
 use crate::base::Addr;
 use crate::config::{self, Key};
-use core::sync::atomic::{AtomicUsize, AtomicU32, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 static STATE: AtomicU32 = AtomicU32::new(NOT_STARTED);
 const NOT_STARTED: u32 = 0;
@@ -85,10 +88,14 @@ pub(super) fn c_min_align() -> usize {
 fn apply_min_align() {
     let align = 1 << config::get(Key::MinAlign);
     C_MIN_ALIGN.store(align, Relaxed);
-    match align {
-        16 => size_class::set_c_class_of_smallest(2),
-        8 => {}
-        _ => size_class::set_c_class_of_smallest(TINY_PAGES),
+    let class = match align {
+        16 => 2,
+        8 => 1,
+        _ => TINY_PAGES,
+    };
+    if class != 1 {
+        // SAFETY: the heap is starting.
+        unsafe { size_class::set_c_class_of_smallest(class) };
     }
 }
 

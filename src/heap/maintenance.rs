@@ -31,7 +31,8 @@ pub(super) fn tick() {
 #[cold]
 fn look(now: u64) {
     let next = NEXT.load(Relaxed);
-    let mine = now >= next && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
+    let mine =
+        now >= next && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
     if !mine || !config::is_on(Key::Scavenge) {
         return;
     }

@@ -20,8 +20,8 @@ pub(crate) mod pages;
 mod realloc;
 pub(crate) mod run_cache;
 pub(crate) mod size_class;
-pub(crate) mod span;
 pub(crate) mod snapshot;
+pub(crate) mod span;
 mod tiny;
 pub(crate) mod tracking;
 
@@ -52,50 +52,49 @@ pub(crate) struct Request {
 }
 
 /// The alignment that C promises for every request.
-const C_ALIGN: usize = 16;
+pub(crate) const C_ALIGN: usize = 16;
 
-/// Allocates for C: `bytes` at the alignment that an object of that size may need. Null: no memory.
+/// The fast path for C: `bytes` at the alignment that an object of that size may need. `None`: it takes
+/// [`alloc_c_slow`].
 #[inline(always)]
-pub(crate) fn alloc_c(bytes: usize) -> *mut u8 {
-    let class = c_class_of(bytes);
-    let object = mcache::pop(class);
-    if object.0 & 1 == 0 {
-        return object.ptr();
+pub(crate) fn alloc_c_fast(bytes: usize) -> Option<Addr> {
+    if bytes > size_class::MAX_SMALL_BYTES {
+        return None;
     }
-    alloc_slow(Request { bytes, align: C_ALIGN, class, zeroed: false, noscan: false })
+    mcache::pop(c_class_of(bytes))
 }
 
-/// As [`alloc_c`], zeroed.
-#[inline(always)]
-pub(crate) fn alloc_c_zeroed(bytes: usize) -> *mut u8 {
-    let class = c_class_of(bytes);
-    let object = mcache::pop(class);
-    if object.0 & 1 == 0 {
-        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
-        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
-        return object.ptr();
-    }
-    alloc_slow(Request { bytes, align: C_ALIGN, class, zeroed: true, noscan: false })
+/// The rest of [`alloc_c_fast`]. Null: no memory.
+pub(crate) fn alloc_c_slow(bytes: usize, zeroed: bool, noscan: bool) -> *mut u8 {
+    alloc_slow(Request { bytes, align: C_ALIGN, class: c_class_of(bytes), zeroed, noscan })
 }
 
-/// As [`alloc_c`], for memory that will hold no pointers.
-pub(crate) fn alloc_c_noscan(bytes: usize) -> *mut u8 {
-    let class = c_class_of(bytes);
-    alloc_slow(Request { bytes, align: C_ALIGN, class, zeroed: false, noscan: true })
+/// Allocates for C, zeroed on the fast path's side if `zeroed`. Null: no memory.
+#[inline(always)]
+pub(crate) fn alloc_c(bytes: usize, zeroed: bool) -> *mut u8 {
+    match alloc_c_fast(bytes) {
+        Some(object) => {
+            if zeroed {
+                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
+            }
+            object.ptr()
+        }
+        None => alloc_c_slow(bytes, zeroed, false),
+    }
 }
 
 /// Allocates `bytes` at `align`, a power of two. Null: no memory.
 #[inline(always)]
 pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
     if align <= C_ALIGN {
-        return alloc_c(bytes.max(align));
+        return alloc_c(bytes.max(align), false);
     }
     let class = class_of_aligned(bytes, align);
-    let object = mcache::pop(class);
-    if object.0 & 1 == 0 {
-        return object.ptr();
+    match mcache::pop(class) {
+        Some(object) => object.ptr(),
+        None => alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false }),
     }
-    alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false })
 }
 
 /// The class of a Rust layout: a pure function, on which [`dealloc_layout`] relies.
@@ -109,8 +108,7 @@ fn class_of_layout(bytes: usize, align: usize) -> usize {
 pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     let class = class_of_layout(bytes, align);
     if class != TINY_PAGES {
-        let object = mcache::pop(class);
-        if object.0 & 1 == 0 {
+        if let Some(object) = mcache::pop(class) {
             if zeroed {
                 // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
                 unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
@@ -147,7 +145,8 @@ pub(crate) unsafe fn free(object: *mut u8, operation: Operation) {
     let addr = Addr::of(object);
     let entry = page_map::entry(addr);
     // SAFETY: the pointer is where an object of the class begins.
-    if is_object_start(entry.class(), entry.span_offset(addr)) && unsafe { mcache::push(entry.class(), addr) } {
+    if is_object_start(entry.class(), entry.span_offset(addr)) && unsafe { mcache::push(entry.class(), addr) }
+    {
         return;
     }
     free_slow(addr, operation);
@@ -204,11 +203,7 @@ fn alloc_untracked(request: Request) -> Option<Addr> {
     let object = match request.class {
         0 => return large::alloc(request.bytes, request.align, request.zeroed),
         TINY_PAGES => alloc_tiny(request)?,
-        class => match mcache::pop(class) {
-            // The heap has only just started, or the thread has moved to a CPU that has some.
-            object if object.0 & 1 == 0 => object,
-            _ => mcache::alloc_miss(class)?,
-        },
+        class => mcache::alloc_miss(class)?,
     };
     if request.zeroed {
         // SAFETY: an object of the class, of at least `bytes`, that nobody else has.

@@ -53,7 +53,12 @@ pub(crate) unsafe fn realloc(
 /// # Safety
 /// The object came from [`super::alloc_layout`] with that layout and is the caller's.
 #[inline]
-pub(crate) unsafe fn realloc_layout(object: *mut u8, old_bytes: usize, align: usize, bytes: usize) -> *mut u8 {
+pub(crate) unsafe fn realloc_layout(
+    object: *mut u8,
+    old_bytes: usize,
+    align: usize,
+    bytes: usize,
+) -> *mut u8 {
     let class = super::class_of_layout(bytes, align);
     let same_class = class == super::class_of_layout(old_bytes, align);
     // Between two small classes nothing needs to be looked up: the layouts say all there is to know.

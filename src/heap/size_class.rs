@@ -5,7 +5,7 @@
 //! spans are longer here and why.
 
 use crate::base::{PAGE_BYTES, PAGE_SHIFT};
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use core::cell::UnsafeCell;
 
 /// Number of size classes, class 0 (large) included.
 pub(crate) const CLASSES: usize = 68;
@@ -26,7 +26,73 @@ pub(crate) const TINY_BLOCK_BYTES: usize = 16;
 
 /// Object size in bytes and pages per span of Go's classes 1 to 67.
 const GO_TABLE: [(u32, u8); CLASSES - 1] = [
-    (8, 1), (16, 1), (24, 1), (32, 1), (48, 1), (64, 1), (80, 1), (96, 1), (112, 1), (128, 1), (144, 1), (160, 1), (176, 1), (192, 1), (208, 1), (224, 1), (240, 1), (256, 1), (288, 1), (320, 1), (352, 1), (384, 1), (416, 1), (448, 1), (480, 1), (512, 1), (576, 1), (640, 1), (704, 1), (768, 1), (896, 1), (1024, 1), (1152, 1), (1280, 1), (1408, 2), (1536, 1), (1792, 2), (2048, 1), (2304, 2), (2688, 1), (3072, 3), (3200, 2), (3456, 3), (4096, 1), (4864, 3), (5376, 2), (6144, 3), (6528, 4), (6784, 5), (6912, 6), (8192, 1), (9472, 7), (9728, 6), (10240, 5), (10880, 4), (12288, 3), (13568, 5), (14336, 7), (16384, 2), (18432, 9), (19072, 7), (20480, 5), (21760, 8), (24576, 3), (27264, 10), (28672, 7), (32768, 4),
+    (8, 1),
+    (16, 1),
+    (24, 1),
+    (32, 1),
+    (48, 1),
+    (64, 1),
+    (80, 1),
+    (96, 1),
+    (112, 1),
+    (128, 1),
+    (144, 1),
+    (160, 1),
+    (176, 1),
+    (192, 1),
+    (208, 1),
+    (224, 1),
+    (240, 1),
+    (256, 1),
+    (288, 1),
+    (320, 1),
+    (352, 1),
+    (384, 1),
+    (416, 1),
+    (448, 1),
+    (480, 1),
+    (512, 1),
+    (576, 1),
+    (640, 1),
+    (704, 1),
+    (768, 1),
+    (896, 1),
+    (1024, 1),
+    (1152, 1),
+    (1280, 1),
+    (1408, 2),
+    (1536, 1),
+    (1792, 2),
+    (2048, 1),
+    (2304, 2),
+    (2688, 1),
+    (3072, 3),
+    (3200, 2),
+    (3456, 3),
+    (4096, 1),
+    (4864, 3),
+    (5376, 2),
+    (6144, 3),
+    (6528, 4),
+    (6784, 5),
+    (6912, 6),
+    (8192, 1),
+    (9472, 7),
+    (9728, 6),
+    (10240, 5),
+    (10880, 4),
+    (12288, 3),
+    (13568, 5),
+    (14336, 7),
+    (16384, 2),
+    (18432, 9),
+    (19072, 7),
+    (20480, 5),
+    (21760, 8),
+    (24576, 3),
+    (27264, 10),
+    (28672, 7),
+    (32768, 4),
 ];
 
 /// Spans of classes of at least this size are lengthened: Go's one-page spans would hold so few objects
@@ -122,7 +188,15 @@ static CLASS_BY_SIZE: [u8; TABLE_LEN] = class_by_size();
 
 /// As [`CLASS_BY_SIZE`], for C: a result must suit every object that fits into the request, so that
 /// requests above 8 bytes need a class whose objects are 16-aligned. Options change its first entries.
-static C_CLASS_BY_SIZE: [AtomicU8; TABLE_LEN] = c_class_by_size();
+static C_CLASS_BY_SIZE: ClassTable = ClassTable(UnsafeCell::new(c_class_by_size()));
+
+/// A table that is changed at most once, while the heap starts. Plain bytes, because an atomic load costs
+/// the fast path an instruction.
+struct ClassTable(UnsafeCell<[u8; TABLE_LEN]>);
+
+// SAFETY: the one change comes before the process has a second thread: making a thread allocates, and the
+// first allocation starts the heap.
+unsafe impl Sync for ClassTable {}
 
 const fn class_by_size() -> [u8; TABLE_LEN] {
     let bytes = object_bytes();
@@ -138,12 +212,12 @@ const fn class_by_size() -> [u8; TABLE_LEN] {
     table
 }
 
-const fn c_class_by_size() -> [AtomicU8; TABLE_LEN] {
+const fn c_class_by_size() -> [u8; TABLE_LEN] {
     let plain = class_by_size();
-    let mut table = [const { AtomicU8::new(1) }; TABLE_LEN];
+    let mut table = [1; TABLE_LEN];
     let mut i = 2;
     while i < TABLE_LEN {
-        table[i] = AtomicU8::new(NEXT_ALIGNED[1][plain[i] as usize]);
+        table[i] = NEXT_ALIGNED[1][plain[i] as usize];
         i += 1;
     }
     table
@@ -190,8 +264,8 @@ pub(crate) fn c_class_of(size: usize) -> usize {
     if size > MAX_SMALL_BYTES {
         return 0;
     }
-    // SAFETY: as in `class_of`.
-    unsafe { C_CLASS_BY_SIZE.get_unchecked((size + 7) >> 3).load(Relaxed) as usize }
+    // SAFETY: the index as in `class_of`; nobody writes any more when there are threads.
+    unsafe { *(&*C_CLASS_BY_SIZE.0.get()).get_unchecked((size + 7) >> 3) as usize }
 }
 
 /// The class for `size` bytes at `align` (a power of two), or 0 if only a run of pages will do.
@@ -209,9 +283,14 @@ pub(crate) fn class_of_aligned(size: usize, align: usize) -> usize {
 }
 
 /// Changes the class that C requests of up to 8 bytes get (option `min_align`).
-pub(crate) fn set_c_class_of_smallest(class: usize) {
-    C_CLASS_BY_SIZE[0].store(class as u8, Relaxed);
-    C_CLASS_BY_SIZE[1].store(class as u8, Relaxed);
+///
+/// # Safety
+/// Only while the heap starts.
+pub(crate) unsafe fn set_c_class_of_smallest(class: usize) {
+    // SAFETY: the process has one thread, by the caller's promise, and it is here.
+    let table = unsafe { &mut *C_CLASS_BY_SIZE.0.get() };
+    table[0] = class as u8;
+    table[1] = class as u8;
 }
 
 /// Index of the object at `offset` bytes into a span of `class`.
@@ -281,7 +360,10 @@ mod tests {
                 assert_eq!(is_object_start(class, offset), offset % size == 0, "{class} {offset}");
             }
         }
-        assert!((0..PAGE_BYTES).all(|offset| [0, TINY_PAGES, LARGE_PAGES].iter().all(|&c| !is_object_start(c, offset))));
+        assert!(
+            (0..PAGE_BYTES)
+                .all(|offset| [0, TINY_PAGES, LARGE_PAGES].iter().all(|&c| !is_object_start(c, offset)))
+        );
     }
 
     #[test]

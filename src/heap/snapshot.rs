@@ -20,7 +20,8 @@ pub(crate) fn snapshot() -> Stats {
     };
     let (large_objects, large_bytes) = large::counts();
     let mut by_class: [ClassStats; CLASSES] = core::array::from_fn(class_stats);
-    by_class[0] = ClassStats { object_bytes: 0, objects: large_objects, cached_objects: 0, spans: large_objects };
+    by_class[0] =
+        ClassStats { object_bytes: 0, objects: large_objects, cached_objects: 0, spans: large_objects };
     let tiny = class_stats(TINY_BLOCK);
     let bytes = |count: fn(&ClassStats) -> usize| {
         by_class.iter().chain([&tiny]).map(|class| count(class) * class.object_bytes).sum::<usize>()

@@ -17,7 +17,10 @@ use super::page_map;
 use super::size_class::{self, TINY_BLOCK, TINY_BLOCK_BYTES, TINY_PAGES};
 use super::{central, diagnose::Operation, mcache, pages};
 use crate::base::{Addr, PAGE_BYTES};
-use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering::{AcqRel, Acquire, Relaxed}};
+use core::sync::atomic::{
+    AtomicU16, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 /// Largest object that is packed: three of 5 bytes fit into a block, which saves memory over two blocks
 /// of 8 bytes; of 6 bytes only two fit, which does not.
@@ -150,10 +153,7 @@ fn settle(used: Carving) {
 }
 
 fn take_block() -> Option<usize> {
-    let object = match mcache::pop(TINY_BLOCK) {
-        object if object.0 & 1 == 0 => object,
-        _ => mcache::alloc_miss(TINY_BLOCK)?,
-    };
+    let object = mcache::pop(TINY_BLOCK).or_else(|| mcache::alloc_miss(TINY_BLOCK))?;
     if !pages::commit_tiny_map(object) {
         // Without start bits the block is useless: hand it back and report no memory.
         central::give(TINY_BLOCK, &[object]);
@@ -223,7 +223,14 @@ mod tests {
     fn only_layouts_that_gain_are_packed() {
         let packed = |size, align| is_tiny(size, align);
         assert!(packed(1, 1) && packed(5, 1) && packed(4, 4) && packed(2, 4));
-        assert!(!packed(0, 1) && !packed(6, 1) && !packed(5, 4) && !packed(8, 8) && !packed(5, 2) && !packed(1, 8));
+        assert!(
+            !packed(0, 1)
+                && !packed(6, 1)
+                && !packed(5, 4)
+                && !packed(8, 8)
+                && !packed(5, 2)
+                && !packed(1, 8)
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ use super::span::{self, Span};
 use crate::base::Addr;
 use crate::sync::{Mutex, Rank};
 use crate::sys::memory;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::{AcqRel, Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 /// What is kept of an object.
 #[repr(C)]

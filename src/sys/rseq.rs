@@ -33,10 +33,8 @@ pub(crate) fn find() -> Option<Area> {
     // SAFETY: glibc placed an area at this offset from every thread's thread pointer.
     let cpu_id = unsafe { read_field(offset, CPU_ID) };
     let registered = size != 0 && offset != 0 && (cpu_id as i32) >= 0;
-    (registered && register_fence()).then(|| Area {
-        offset,
-        has_mm_cid: auxv::rseq_feature_bytes() >= BYTES_WITH_MM_CID,
-    })
+    (registered && register_fence())
+        .then(|| Area { offset, has_mm_cid: auxv::rseq_feature_bytes() >= BYTES_WITH_MM_CID })
 }
 
 /// `__rseq_offset` and `__rseq_size`, if the C library has them.

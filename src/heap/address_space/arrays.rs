@@ -2,8 +2,8 @@
 
 use crate::{
     base::{PAGE_BYTES, align_up},
-    heap::{page_map::Entry, span, tiny},
     heap::page_heap::{CHUNK_BYTES, CHUNK_PAGES, Chunk, LEAF, Summary, entries},
+    heap::{page_map::Entry, span, tiny},
 };
 
 /// An array with a part for every chunk of the heap, at a fixed place beside it.

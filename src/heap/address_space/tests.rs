@@ -43,7 +43,7 @@ fn exercise(space: &'static AddressSpace) {
 }
 
 fn arrays_are_memory(space: &AddressSpace, top: usize) {
-    for array in [Array::PageMap, Array::SpanOfPage, Array::TinyMap] {
+    for array in [Array::PageMap, Array::SpanRecords, Array::TinyMap] {
         let bytes = array.bytes_per_chunk() * top;
         if array == Array::TinyMap {
             space.commit_array(array, 0..bytes).unwrap();

@@ -8,7 +8,7 @@
 use super::sections;
 use super::slab::{MAX_SLOTS, Slab};
 use super::table::CpuTable;
-use super::{CPUS, Cache};
+use super::{CPUS, Cache, Place};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::central;
@@ -98,6 +98,7 @@ pub(super) trait Access {
 
 /// A CPU's slab, reached by sections.
 struct OnCpu {
+    place: Place,
     table: &'static CpuTable,
     cpu: usize,
     slab: Slab,
@@ -117,7 +118,7 @@ impl Access for OnCpu {
             let old = self.slab.read(class);
             let new = old.with_capacity(class, capacity);
             // SAFETY: `with_capacity` keeps the header inside the class's stack, in any slab that has `old`.
-            match unsafe { sections::replace_header(self.table, class, old, new) } {
+            match unsafe { sections::replace_header(self.place, self.table, class, old, new) } {
                 Some(cpu) if cpu == self.cpu => return (old.capacity(class), new.capacity(class)),
                 Some(cpu) => {
                     // Moved: the change is good, but it belongs into the other CPU's books.
@@ -132,18 +133,18 @@ impl Access for OnCpu {
 
     fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
         // SAFETY: there is rseq, or there would be no CPU.
-        unsafe { sections::pop_batch(self.table, class, into) }
+        unsafe { sections::pop_batch(self.place, self.table, class, into) }
     }
 }
 
 /// Gives `class` more capacity after an allocation found its stack empty; returns the capacity.
-pub(super) fn grow(table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) -> usize {
-    grow_by(&OnCpu { table, cpu, slab }, class)
+pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) -> usize {
+    grow_by(&OnCpu { place, table, cpu, slab }, class)
 }
 
 /// Gives `class` more capacity after a free found its stack full.
-pub(super) fn grow_for_free(table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) {
-    grow_for_free_by(&OnCpu { table, cpu, slab }, class);
+pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) {
+    grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
 }
 
 /// As [`grow`], for any way of access.

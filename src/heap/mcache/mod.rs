@@ -36,7 +36,10 @@ use crate::stats::CacheMode;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{memory, message::say, rseq};
 use capacity::Budget;
-use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicBool, AtomicIsize, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use slab::{SLAB_BYTES, Slab};
 use table::CpuTable;
 
@@ -45,6 +48,25 @@ use table::CpuTable;
 static RSEQ_OFFSET: AtomicIsize = AtomicIsize::new(0);
 /// Distance of the id that indexes the table.
 static RSEQ_ID_OFFSET: AtomicIsize = AtomicIsize::new(0);
+
+/// Where this thread's rseq area and its id lie, relative to the thread pointer: as values, so that a
+/// section and the test before it load them once.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    area: isize,
+    id: isize,
+}
+
+impl Place {
+    /// The place, or `None` if there is no rseq or the heap has not started.
+    #[inline(always)]
+    fn get() -> Option<Self> {
+        match RSEQ_OFFSET.load(Acquire) {
+            0 => None,
+            area => Some(Self { area, id: RSEQ_ID_OFFSET.load(Relaxed) }),
+        }
+    }
+}
 
 /// The table that the fast path uses.
 static FAST_TABLE: CpuTable = CpuTable::new();
@@ -119,14 +141,19 @@ fn slow_table() -> &'static CpuTable {
     if is_tracked() { &TRACKED_TABLE } else { &FAST_TABLE }
 }
 
-/// The fast path of an allocation: an object of `class`, or an odd address if the slow path must see to it.
+/// The fast path of an allocation: an object of `class`, or `None` if the slow path must see to it, as it
+/// always must for pseudo-classes.
 #[inline(always)]
-pub(crate) fn pop(class: usize) -> Addr {
-    if RSEQ_OFFSET.load(Relaxed) == 0 {
-        return Addr(slab::MARK as usize);
-    }
-    // SAFETY: the area's offset is known; classes come from the class tables.
-    unsafe { sections::pop(&FAST_TABLE, class) }
+pub(crate) fn pop(class: usize) -> Option<Addr> {
+    let place = Place::get()?;
+    // SAFETY: classes come from the class tables.
+    object_of(unsafe { sections::pop(place, &FAST_TABLE, class) })
+}
+
+/// A popped word as an object, if it is none of the marks.
+#[inline(always)]
+fn object_of(word: Addr) -> Option<Addr> {
+    (word.0 as u64 & slab::MARK == 0).then_some(word)
 }
 
 /// The fast path of a free: `false` if the slow path must see to it. For pseudo-classes always `false`.
@@ -135,20 +162,19 @@ pub(crate) fn pop(class: usize) -> Addr {
 /// `object` is an object of `class` that the caller gives up.
 #[inline(always)]
 pub(crate) unsafe fn push(class: usize, object: Addr) -> bool {
-    // SAFETY: the area's offset is known; the rest is the caller's promise.
-    RSEQ_OFFSET.load(Relaxed) != 0 && unsafe { sections::push(&FAST_TABLE, class, object) }
+    let Some(place) = Place::get() else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push(place, &FAST_TABLE, class, object) }
 }
 
 /// The CPU that this thread runs on, or `None` if the thread is not registered for rseq (or nothing is).
 /// Only a hint: it may have moved on by the time this returns.
-fn current_cpu() -> Option<usize> {
-    let (area, id) = (RSEQ_OFFSET.load(Acquire), RSEQ_ID_OFFSET.load(Relaxed));
-    if area == 0 {
-        return None;
-    }
+fn current_cpu() -> Option<(Place, usize)> {
+    let place = Place::get()?;
     // SAFETY: both offsets lie in the area that glibc has placed for every thread.
-    let (registered, cpu) = unsafe { (rseq::read_field(area, rseq::CPU_ID), rseq::read_field(id, 0)) };
-    (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some(cpu as usize)
+    let (registered, cpu) =
+        unsafe { (rseq::read_field(place.area, rseq::CPU_ID), rseq::read_field(place.id, 0)) };
+    (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some((place, cpu as usize))
 }
 
 /// The slab of `cpu`, made on first use.
@@ -171,22 +197,21 @@ fn create_slab_of(cpu: usize) -> Option<Slab> {
 /// The slow path of an allocation: an object of `class` from the cache if it has one after all, else a
 /// batch from the central list, one to return and the rest for the cache. `None`: out of memory.
 pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
-    let Some(cpu) = current_cpu() else { return shard::alloc(class) };
+    let Some((place, cpu)) = current_cpu() else { return shard::alloc(class) };
     let table = slow_table();
     if is_tracked() {
-        // SAFETY: current_cpu has seen the area's offset.
-        let object = unsafe { sections::pop(table, class) };
-        if object.0 as u64 & slab::MARK == 0 {
+        // SAFETY: a class with a stack.
+        if let Some(object) = object_of(unsafe { sections::pop(place, table, class) }) {
             return Some(object);
         }
     }
-    let capacity = slab_of(cpu).map_or(0, |slab| capacity::grow(table, cpu, slab, class));
+    let capacity = slab_of(cpu).map_or(0, |slab| capacity::grow(place, table, cpu, slab, class));
     let mut batch = [Addr(0); central::MAX_BATCH];
     let wanted = (capacity / 2 + 1).min(central::batch_of(class));
     let taken = central::take(class, &mut batch[..wanted]);
     let (&first, rest) = batch[..taken].split_last()?;
     // SAFETY: the objects are of this class and ours.
-    let kept = unsafe { sections::push_batch(table, class, rest) };
+    let kept = unsafe { sections::push_batch(place, table, class, rest) };
     central::give(class, &rest[kept..]);
     Some(first)
 }
@@ -196,24 +221,24 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
 /// # Safety
 /// `object` is an object of `class`, a class with objects, that the caller gives up.
 pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
-    let Some(cpu) = current_cpu() else { return shard::free(class, object) };
+    let Some((place, cpu)) = current_cpu() else { return shard::free(class, object) };
     let table = slow_table();
     // SAFETY: the object is ours to push.
-    if is_tracked() && unsafe { sections::push(table, class, object) } {
+    if is_tracked() && unsafe { sections::push(place, table, class, object) } {
         return;
     }
     if let Some(slab) = slab_of(cpu) {
-        capacity::grow_for_free(table, cpu, slab, class);
+        capacity::grow_for_free(place, table, cpu, slab, class);
     }
     // SAFETY: as above.
-    if unsafe { sections::push(table, class, object) } {
+    if unsafe { sections::push(place, table, class, object) } {
         return;
     }
     let mut batch = [Addr(0); central::MAX_BATCH];
-    // SAFETY: the area's offset is known.
-    let popped = unsafe { sections::pop_batch(table, class, &mut batch[..central::batch_of(class)]) };
+    // SAFETY: a class with a stack.
+    let popped = unsafe { sections::pop_batch(place, table, class, &mut batch[..central::batch_of(class)]) };
     // SAFETY: as above.
-    if unsafe { sections::push(table, class, object) } {
+    if unsafe { sections::push(place, table, class, object) } {
         central::give(class, &batch[..popped]);
     } else {
         central::give(class, &batch[..popped]);
@@ -224,7 +249,7 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
 /// The word of the tiny allocator on this CPU, and a handle to replace it.
 pub(crate) enum TinySlot {
     /// The CPU's own word as it was a moment ago.
-    Cpu(u64),
+    Cpu(Place, u64),
     /// This thread is not registered: the shard's word, under its lock.
     Shard(shard::Locked),
 }
@@ -232,7 +257,7 @@ pub(crate) enum TinySlot {
 /// Reads this CPU's tiny word; `None` when out of memory for a slab.
 pub(crate) fn tiny_slot() -> Option<TinySlot> {
     match current_cpu() {
-        Some(cpu) => Some(TinySlot::Cpu(slab_of(cpu)?.word(TINY_WORD).load(Relaxed))),
+        Some((place, cpu)) => Some(TinySlot::Cpu(place, slab_of(cpu)?.word(TINY_WORD).load(Relaxed))),
         None => shard::lock_current().map(TinySlot::Shard),
     }
 }
@@ -241,7 +266,7 @@ impl TinySlot {
     /// The word.
     pub(crate) fn word(&self) -> u64 {
         match self {
-            Self::Cpu(word) => *word,
+            Self::Cpu(_, word) => *word,
             Self::Shard(locked) => locked.slab().word(TINY_WORD).load(Relaxed),
         }
     }
@@ -251,7 +276,9 @@ impl TinySlot {
         match self {
             // SAFETY: the tiny word is in every slab; the word says all about the state that it stands for,
             // so an equal word may be replaced wherever it is found.
-            Self::Cpu(old) => unsafe { sections::replace_word(slow_table(), TINY_WORD, *old, new) },
+            Self::Cpu(place, old) => unsafe {
+                sections::replace_word(*place, slow_table(), TINY_WORD, *old, new)
+            },
             Self::Shard(locked) => {
                 locked.slab().word(TINY_WORD).store(new, Relaxed);
                 true
@@ -271,7 +298,8 @@ pub(crate) fn cached_objects() -> [usize; ALL_CLASSES] {
     let mut objects = [0; ALL_CLASSES];
     let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
     for slab in cpus.chain(shard::slabs()) {
-        for (class, count) in objects.iter_mut().enumerate().filter(|(class, _)| slab::MAX_SLOTS[*class] != 0) {
+        for (class, count) in objects.iter_mut().enumerate().filter(|(class, _)| slab::MAX_SLOTS[*class] != 0)
+        {
             *count += slab.read(class).objects(class);
         }
     }

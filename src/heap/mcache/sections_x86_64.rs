@@ -16,12 +16,11 @@
 //! descriptor; the kernel clears it when it next looks. The signature in front of the abort handler is
 //! coded as an undefined instruction so that the code stays readable to disassemblers.
 
+use super::Place;
 use super::slab::{Header, SlotIndex, mark_word};
 use super::table::{CpuTable, SLABS_OFFSET};
-use super::{RSEQ_ID_OFFSET, RSEQ_OFFSET};
 use crate::base::Addr;
 use core::arch::asm;
-use core::sync::atomic::Ordering::Relaxed;
 
 /// Opens a section: announces the descriptor at 8, and leaves the slab's address in `{slab}`.
 /// `{fail}` is where an unregistered thread goes.
@@ -33,7 +32,9 @@ macro_rules! enter {
             "mov qword ptr fs:[{area} + 8], {slab}\n",
             "3:\n",
             "cmp dword ptr fs:[{area} + 4], 0\n",
-            "js ", $fail, "\n",
+            "js ",
+            $fail,
+            "\n",
             "mov {slab:e}, dword ptr fs:[{id}]\n",
             "mov {slab}, qword ptr [{table} + {slab}*8 + {slabs}]\n",
             "add {slab}, {table}\n",
@@ -64,9 +65,9 @@ macro_rules! leave {
 /// Pops an object of `class` from this CPU's slab; an odd address if there is none.
 ///
 /// # Safety
-/// `RSEQ_OFFSET` is not 0, `class` is below `ALL_CLASSES`.
+/// `place` is where glibc's area is, `class` is below `ALL_CLASSES`.
 #[inline(always)]
-pub(super) unsafe fn pop(table: &CpuTable, class: usize) -> Addr {
+pub(super) unsafe fn pop(place: Place, table: &CpuTable, class: usize) -> Addr {
     let object: usize;
     // SAFETY: the section reads the header and the word below `current`, which for every slab and the
     // dummy is inside it, and commits by one store to the header. The object below the popped one is
@@ -88,8 +89,8 @@ pub(super) unsafe fn pop(table: &CpuTable, class: usize) -> Addr {
             "jmp 6f",
             ".popsection",
             "6:",
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             class = in(reg) class,
             slabs = const SLABS_OFFSET,
@@ -108,7 +109,7 @@ pub(super) unsafe fn pop(table: &CpuTable, class: usize) -> Addr {
 /// # Safety
 /// As for [`pop`]; the object belongs to `class` and to the caller.
 #[inline(always)]
-pub(super) unsafe fn push(table: &CpuTable, class: usize, object: Addr) -> bool {
+pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
     // SAFETY: the slot at `current` is below `end`, so inside the slab; nobody reads it before the
     // commit to the header.
     unsafe {
@@ -121,8 +122,8 @@ pub(super) unsafe fn push(table: &CpuTable, class: usize, object: Addr) -> bool 
             "inc {slot:e}",
             "mov word ptr [{slab} + {class}*4], {slot:x}",
             leave!(),
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             class = in(reg) class,
             object = in(reg) object.0,
@@ -140,7 +141,7 @@ pub(super) unsafe fn push(table: &CpuTable, class: usize, object: Addr) -> bool 
 ///
 /// # Safety
 /// As for [`pop`].
-pub(super) unsafe fn pop_batch(table: &CpuTable, class: usize, into: &mut [Addr]) -> usize {
+pub(super) unsafe fn pop_batch(place: Place, table: &CpuTable, class: usize, into: &mut [Addr]) -> usize {
     let count: usize;
     // SAFETY: as in `pop`, once per object; the copies in `into` mean nothing until the commit.
     unsafe {
@@ -165,8 +166,8 @@ pub(super) unsafe fn pop_batch(table: &CpuTable, class: usize, into: &mut [Addr]
             "mov word ptr [{slab} + {class}*4], {slot:x}",
             leave!(),
             "6:",
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             class = in(reg) class,
             into = in(reg) into.as_mut_ptr(),
@@ -186,7 +187,7 @@ pub(super) unsafe fn pop_batch(table: &CpuTable, class: usize, into: &mut [Addr]
 ///
 /// # Safety
 /// As for [`push`].
-pub(super) unsafe fn push_batch(table: &CpuTable, class: usize, objects: &[Addr]) -> usize {
+pub(super) unsafe fn push_batch(place: Place, table: &CpuTable, class: usize, objects: &[Addr]) -> usize {
     let count: usize;
     // SAFETY: as in `push`, once per object.
     unsafe {
@@ -211,8 +212,8 @@ pub(super) unsafe fn push_batch(table: &CpuTable, class: usize, objects: &[Addr]
             "mov word ptr [{slab} + {class}*4], {slot:x}",
             leave!(),
             "6:",
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             class = in(reg) class,
             objects = in(reg) objects.as_ptr(),
@@ -235,7 +236,13 @@ pub(super) unsafe fn push_batch(table: &CpuTable, class: usize, objects: &[Addr]
 ///
 /// # Safety
 /// As for [`pop`]; `class` has a stack, and `new` is valid for any slab whose header is `old`.
-pub(super) unsafe fn replace_header(table: &CpuTable, class: usize, old: Header, new: Header) -> Option<usize> {
+pub(super) unsafe fn replace_header(
+    place: Place,
+    table: &CpuTable,
+    class: usize,
+    old: Header,
+    new: Header,
+) -> Option<usize> {
     let cpu: u64;
     // SAFETY: loads the header and, if it is `old`, which no header of the dummy is, stores a mark and the header.
     unsafe {
@@ -250,8 +257,8 @@ pub(super) unsafe fn replace_header(table: &CpuTable, class: usize, old: Header,
             "mov dword ptr [{slab} + {class}*4], {new:e}",
             leave!(),
             "6:",
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             class = in(reg) class,
             old = in(reg) old.0,
@@ -271,7 +278,7 @@ pub(super) unsafe fn replace_header(table: &CpuTable, class: usize, old: Header,
 /// # Safety
 /// As for [`pop`]; `index` lies in the slab, and `new` is valid wherever the word is `old`.
 #[inline(always)]
-pub(super) unsafe fn replace_word(table: &CpuTable, index: usize, old: u64, new: u64) -> bool {
+pub(super) unsafe fn replace_word(place: Place, table: &CpuTable, index: usize, old: u64, new: u64) -> bool {
     // SAFETY: one load and one store of the word, which the caller vouches for.
     unsafe {
         asm!(
@@ -280,8 +287,8 @@ pub(super) unsafe fn replace_word(table: &CpuTable, index: usize, old: u64, new:
             "jne {changed}",
             "mov qword ptr [{slab} + {index}*8], {new}",
             leave!(),
-            area = in(reg) RSEQ_OFFSET.load(Relaxed),
-            id = in(reg) RSEQ_ID_OFFSET.load(Relaxed),
+            area = in(reg) place.area,
+            id = in(reg) place.id,
             table = in(reg) table,
             index = in(reg) index,
             old = in(reg) old,

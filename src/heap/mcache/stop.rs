@@ -6,20 +6,23 @@
 //! lists. The tests run this against threads that allocate, and once more without the fence, which must
 //! fail, to show that the test can.
 
+use super::SLAB_BYTES;
 use super::slab::Slab;
 use super::{CPUS, CPUS_SEEN, Cache, STOP, mode, shard, slow_table};
-use super::SLAB_BYTES;
-use crate::stats::CacheMode;
 use crate::base::Addr;
 use crate::heap::central;
 use crate::heap::size_class::TINY_BLOCK;
+use crate::stats::CacheMode;
 use crate::sync::Mutex;
 use crate::sys::{memory, message::fatal, rseq};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Stops every CPU that has a slab and for which `select` says so, runs `each` on it, and lets it go on.
 /// Then runs `each` on every selected shard under its lock.
-fn with_stopped(mut select: impl FnMut(&'static Cache, Slab) -> bool, mut each: impl FnMut(&'static Cache, Slab)) {
+fn with_stopped(
+    mut select: impl FnMut(&'static Cache, Slab) -> bool,
+    mut each: impl FnMut(&'static Cache, Slab),
+) {
     let stop = STOP.lock();
     let seen = CPUS_SEEN.load(Relaxed);
     let mut stopped = [0u64; super::MAX_CPUS / 64];
@@ -51,7 +54,9 @@ fn with_stopped(mut select: impl FnMut(&'static Cache, Slab) -> bool, mut each: 
 /// Restarts running sections, or ends the process: without the fence two threads could use one slab.
 fn fence() {
     if mode() != CacheMode::LockedShards && !rseq::fence() {
-        fatal!("membarrier failed after it was registered: a filter was installed while besom runs; use rseq=0");
+        fatal!(
+            "membarrier failed after it was registered: a filter was installed while besom runs; use rseq=0"
+        );
     }
 }
 
@@ -62,10 +67,13 @@ pub(crate) fn drain() {
 
 /// Drains CPUs whose slab has not changed since the last call. Called every half minute or so.
 pub(crate) fn reclaim_idle() {
-    with_stopped(|cache, slab| cache.budget.is_idle(slab) && slab.cached_bytes() != 0, |cache, slab| {
-        empty(cache, slab);
-        release_pages(slab);
-    });
+    with_stopped(
+        |cache, slab| cache.budget.is_idle(slab) && slab.cached_bytes() != 0,
+        |cache, slab| {
+            empty(cache, slab);
+            release_pages(slab);
+        },
+    );
 }
 
 /// Gives the objects of an owned slab back and takes its capacity away.

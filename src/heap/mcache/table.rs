@@ -2,7 +2,10 @@
 
 use super::slab::{Dummy, Slab};
 use crate::base::Addr;
-use core::sync::atomic::{AtomicUsize, Ordering::{Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Relaxed, Release},
+};
 
 /// CPU indices there is room for; Linux is built for at most 8192 CPUs, and concurrency ids stay below
 /// the number of CPUs a process may run on. More than this falls back to locked caches.
