@@ -10,6 +10,7 @@ use super::span::{List, Span, State};
 use super::{diagnose, pages};
 use crate::base::Addr;
 use crate::sync::{Mutex, MutexGuard, Rank};
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Most objects that move at once between a cache and a central list.
@@ -27,38 +28,58 @@ const TRANSFER_BATCHES: usize = 16;
 /// Bytes a transfer cache may hold, but at least one batch: 67 of them must not add up to much.
 const TRANSFER_BYTES: usize = 128 << 10;
 
+/// Objects a transfer cache has room for.
+const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
+
 /// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
 /// objects never touch a span's bits.
 struct Transfer {
-    objects: [Addr; MAX_BATCH * TRANSFER_BATCHES],
+    class: usize,
     len: usize,
     /// Fewest objects held since the last [`trim_transfers`]: what nobody wanted.
     low_water: usize,
 }
 
+/// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
+/// not used should cost no page.
+struct TransferSlots([UnsafeCell<[Addr; TRANSFER_SLOTS]>; ALL_CLASSES]);
+
+// SAFETY: a row is only reached through the `Transfer` of its class, of which there is one, under a lock.
+unsafe impl Sync for TransferSlots {}
+
+static TRANSFER_OBJECTS: TransferSlots =
+    TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
+
 impl Transfer {
-    const fn new() -> Self {
-        Self { objects: [Addr(0); MAX_BATCH * TRANSFER_BATCHES], len: 0, low_water: 0 }
+    const fn new(class: usize) -> Self {
+        Self { class, len: 0, low_water: 0 }
     }
 
-    fn capacity(class: usize) -> usize {
-        let batch = batch_of(class);
-        (TRANSFER_BYTES / OBJECT_BYTES[class] as usize).clamp(batch, batch * TRANSFER_BATCHES)
+    fn capacity(&self) -> usize {
+        let batch = batch_of(self.class);
+        (TRANSFER_BYTES / OBJECT_BYTES[self.class] as usize).clamp(batch, batch * TRANSFER_BATCHES)
+    }
+
+    fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
+        // SAFETY: the row belongs to this value, which is borrowed mutably.
+        unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
     }
 
     /// Takes the newest objects.
     fn take(&mut self, into: &mut [Addr]) -> usize {
         let n = into.len().min(self.len);
-        self.len -= n;
-        into[..n].copy_from_slice(&self.objects[self.len..self.len + n]);
-        self.low_water = self.low_water.min(self.len);
+        let rest = self.len - n;
+        into[..n].copy_from_slice(&self.slots()[rest..rest + n]);
+        self.len = rest;
+        self.low_water = self.low_water.min(rest);
         n
     }
 
     /// Keeps objects until it is full; returns how many.
-    fn give(&mut self, class: usize, objects: &[Addr]) -> usize {
-        let n = objects.len().min(Self::capacity(class) - self.len);
-        self.objects[self.len..self.len + n].copy_from_slice(&objects[..n]);
+    fn give(&mut self, objects: &[Addr]) -> usize {
+        let len = self.len;
+        let n = objects.len().min(self.capacity() - len);
+        self.slots()[len..len + n].copy_from_slice(&objects[..n]);
         self.len += n;
         n
     }
@@ -126,24 +147,37 @@ struct Central {
     span_count: AtomicUsize,
     /// Objects of all spans that are out: in caches, in the transfer cache or with the program.
     objects_out: AtomicUsize,
+    /// Objects in the transfer cache, so that an empty one is not locked.
     transferred: AtomicUsize,
 }
 
-static CENTRALS: [Central; ALL_CLASSES] = [const {
-    Central {
-        transfer: Mutex::new(Rank::Transfer, Transfer::new()),
-        spans: Mutex::new(Rank::Central, Spans::new()),
-        span_count: AtomicUsize::new(0),
-        objects_out: AtomicUsize::new(0),
-        transferred: AtomicUsize::new(0),
+static CENTRALS: [Central; ALL_CLASSES] = {
+    let mut class = 0;
+    let mut centrals = [const { Central::new(0) }; ALL_CLASSES];
+    while class < ALL_CLASSES {
+        centrals[class] = Central::new(class);
+        class += 1;
     }
-}; ALL_CLASSES];
+    centrals
+};
+
+impl Central {
+    const fn new(class: usize) -> Self {
+        Self {
+            transfer: Mutex::new(Rank::Transfer, Transfer::new(class)),
+            spans: Mutex::new(Rank::Central, Spans::new()),
+            span_count: AtomicUsize::new(0),
+            objects_out: AtomicUsize::new(0),
+            transferred: AtomicUsize::new(0),
+        }
+    }
+}
 
 /// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
 pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     let central = &CENTRALS[class];
     if central.transferred.load(Relaxed) != 0 {
-        let mut transfer = central.transfer.lock();
+        let mut transfer = CENTRALS[class].transfer.lock();
         let n = transfer.take(into);
         central.transferred.store(transfer.len, Relaxed);
         if n > 0 {
@@ -159,8 +193,8 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
         return;
     }
     let central = &CENTRALS[class];
-    let mut transfer = central.transfer.lock();
-    let kept = transfer.give(class, objects);
+    let mut transfer = CENTRALS[class].transfer.lock();
+    let kept = transfer.give(objects);
     central.transferred.store(transfer.len, Relaxed);
     drop(transfer);
     give_to_spans(class, &objects[kept..]);
@@ -268,10 +302,7 @@ fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
     for class in 1..=TINY_BLOCK {
-        if OBJECT_BYTES[class] == 0 {
-            continue;
-        }
-        loop {
+        while CENTRALS[class].transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
             let mut transfer = CENTRALS[class].transfer.lock();
             let surplus = if everything { transfer.len } else { transfer.low_water };
@@ -310,8 +341,9 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
 
 /// Calls `each` for every object in the transfer cache of `class`, under its lock.
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
-    let transfer = CENTRALS[class].transfer.lock();
-    transfer.objects[..transfer.len].iter().for_each(|&object| each(object));
+    let mut transfer = CENTRALS[class].transfer.lock();
+    let len = transfer.len;
+    transfer.slots()[..len].iter().for_each(|&object| each(object));
 }
 
 /// Runs `check` while the spans of `class` can't change.

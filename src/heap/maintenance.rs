@@ -31,6 +31,11 @@ pub(super) fn tick() {
 #[cold]
 fn look(now: u64) {
     let next = NEXT.load(Relaxed);
+    if next == 0 {
+        // The process has only just started: nothing can be surplus yet.
+        NEXT.store(now + INTERVAL_NANOSECONDS, Relaxed);
+        return;
+    }
     let mine =
         now >= next && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
     if !mine || !config::is_on(Key::Scavenge) {

@@ -40,7 +40,7 @@ impl Budget {
     pub(super) const fn new() -> Self {
         Self {
             capacity_bytes: AtomicUsize::new(0),
-            next_victim: AtomicU32::new(1),
+            next_victim: AtomicU32::new(0),
             missed: [const { AtomicU8::new(0) }; ALL_CLASSES],
             misses: AtomicU32::new(0),
             seen: AtomicU32::new(0),

@@ -114,6 +114,8 @@ static CPUS_SEEN: AtomicUsize = AtomicUsize::new(0);
 /// Chooses the mode, once, while the heap starts. `tracked` sends every request to the slow path.
 pub(crate) fn init(use_rseq: bool, tracked: bool) {
     TRACKED.store(tracked, Relaxed);
+    FAST_TABLE.init();
+    TRACKED_TABLE.init();
     shard::init();
     if let Some(area) = use_rseq.then(rseq::find).flatten() {
         let id = if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID };

@@ -257,10 +257,13 @@ impl Slab {
 
 /// What a CPU without a slab, or one that is stopped, works on: every class empty and full. It has
 /// headers, one mark and a tiny word, all constant, so it may be shared and is never written.
+///
+/// It is filled in while the heap starts, before any section can run: were it constant, the table behind
+/// it would lie in the library's data instead of in memory that costs nothing until it is touched.
 #[repr(C, align(64))]
 pub(super) struct Dummy {
-    headers: [u32; ALL_CLASSES],
-    words: [u64; 4],
+    headers: [AtomicU32; ALL_CLASSES],
+    words: [AtomicU64; 4],
 }
 
 impl Dummy {
@@ -268,9 +271,18 @@ impl Dummy {
     /// equals [`Header::IDLE`]: code that gives an idle class capacity can't take the dummy for a slab.
     const MARK_WORD: SlotIndex = TINY_WORD as SlotIndex + 1;
 
+    const HEADER: Header = Header::new(Self::MARK_WORD + 1, Self::MARK_WORD + 1);
+
+    /// Not filled in yet: no section may run on it.
     pub(super) const fn new() -> Self {
-        let header = Header::new(Self::MARK_WORD + 1, Self::MARK_WORD + 1).0;
-        Self { headers: [header; ALL_CLASSES], words: [MARK, crate::heap::tiny::Carving::NONE.0, MARK, MARK] }
+        Self { headers: [const { AtomicU32::new(0) }; ALL_CLASSES], words: [const { AtomicU64::new(0) }; 4] }
+    }
+
+    /// Fills it in.
+    pub(super) fn init(&self) {
+        self.headers.iter().for_each(|header| header.store(Self::HEADER.0, Relaxed));
+        self.words.iter().for_each(|word| word.store(MARK, Relaxed));
+        self.words[TINY_WORD - IDLE_MARK_WORD].store(crate::heap::tiny::Carving::NONE.0, Relaxed);
     }
 }
 
@@ -298,7 +310,7 @@ mod tests {
 
     #[test]
     fn no_header_of_a_slab_equals_the_dummy_s() {
-        let dummy = Header(Dummy::new().headers[0]);
+        let dummy = Dummy::HEADER;
         assert_ne!(dummy, Header::IDLE);
         assert!((0..ALL_CLASSES).all(|class| BEGIN[class] == 0 || dummy.end() < BEGIN[class]));
     }

@@ -12,7 +12,7 @@ use core::sync::atomic::{
 pub(crate) const MAX_CPUS: usize = 8192;
 
 /// The table that sections index: per CPU the distance of its slab from the table itself. Zero, the
-/// value in fresh memory, is thereby the dummy in front, so the table needs neither initialization nor
+/// value in fresh memory, is thereby the dummy in front, so the table needs no
 /// relocation, and a CPU that nobody has prepared finds every class empty and full.
 #[repr(C, align(64))]
 pub(super) struct CpuTable {
@@ -26,6 +26,11 @@ pub(super) const SLABS_OFFSET: usize = core::mem::offset_of!(CpuTable, slabs);
 impl CpuTable {
     pub(super) const fn new() -> Self {
         Self { dummy: Dummy::new(), slabs: [const { AtomicUsize::new(0) }; MAX_CPUS] }
+    }
+
+    /// Fills in the dummy, before any section runs on the table.
+    pub(super) fn init(&self) {
+        self.dummy.init();
     }
 
     /// Gives a CPU its slab. Release: the slab's contents are there before its address is.
