@@ -11,5 +11,9 @@ extern crate std as alloc;
 
 mod base;
 mod config;
+#[cfg(feature = "leak")]
+mod leak;
+#[cfg(feature = "leak")]
+mod report;
 mod sync;
 mod sys;
