@@ -11,8 +11,9 @@ use object::{CompressedData, CompressionFormat, Object, ObjectSection};
 
 /// A debug section is not decompressed beyond this: it would be the memory of a large program again.
 const MOST_SECTION_BYTES: u64 = 1 << 30;
-/// zlib can't shrink data to less than a 1032nd; a section that claims more is corrupt.
-const MOST_ZLIB_RATIO: u64 = 1032;
+/// zlib can't shrink data to less than a 1032nd, zstd can, but debug information never gets there; a
+/// section that claims more is corrupt.
+const MOST_RATIO: u64 = 1032;
 
 /// A 64-bit little-endian ELF file that stays mapped.
 pub(super) struct Elf(ElfFile64<'static, Little>);
@@ -24,8 +25,12 @@ impl Elf {
     }
 
     /// The contents of a section; `None` if there is no such section, or it is empty or corrupt.
+    ///
+    /// Before compression was a property of sections, GNU tools said so in the name: `.zdebug_info`.
     pub(super) fn section(&self, name: &str) -> Option<&'static [u8]> {
-        let data = self.0.section_by_name(name)?.compressed_data().ok()?;
+        let old_name = || alloc::format!(".z{}", name.trim_start_matches('.'));
+        let section = self.0.section_by_name(name).or_else(|| self.0.section_by_name(&old_name()))?;
+        let data = section.compressed_data().ok()?;
         let contents = match data.format {
             CompressionFormat::None => data.data,
             _ => decompress(&data)?.leak(),
@@ -95,9 +100,7 @@ impl Elf {
 
 fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
     let size = data.uncompressed_size;
-    let stored = data.data.len() as u64;
-    let is_zlib = data.format == CompressionFormat::Zlib;
-    if size > MOST_SECTION_BYTES || (is_zlib && size / MOST_ZLIB_RATIO > stored) {
+    if size > MOST_SECTION_BYTES || size / MOST_RATIO > data.data.len() as u64 {
         return None;
     }
     let mut contents = Vec::new();

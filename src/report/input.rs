@@ -84,6 +84,9 @@ impl Amount {
 pub(crate) struct Totals([Amount; Kind::COUNT]);
 
 impl Totals {
+    /// Nothing of any kind.
+    pub(crate) const NONE: Self = Self([Amount { bytes: 0, blocks: 0 }; Kind::COUNT]);
+
     /// The amount of one kind.
     pub(crate) fn get(&self, kind: Kind) -> Amount {
         self.0.get(kind as usize).copied().unwrap_or_default()

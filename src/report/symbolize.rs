@@ -51,7 +51,8 @@ struct Image {
     file: Option<ImageFile>,
 }
 
-struct ImageFile {
+/// A module's file with what was found for it.
+pub(super) struct ImageFile {
     elf: Elf,
     debug: Option<Debug>,
     symbols: Symbols,
@@ -148,7 +149,8 @@ impl ImageFile {
         is_same.then(|| Self::new(elf, &module.path))
     }
 
-    fn new(elf: Elf, path: &[u8]) -> Self {
+    /// Gathers what describes the module `elf` from `path`.
+    pub(super) fn new(elf: Elf, path: &[u8]) -> Self {
         let common = debug_file::find_common(&elf, path);
         let mut debug = Debug::of(&elf, common.as_ref());
         let separate = if debug.is_none() { debug_file::find(&elf, path) } else { None };
@@ -171,7 +173,7 @@ impl ImageFile {
     }
 
     /// What is known of an address, in one entry at least.
-    fn look_up(&self, linked: u64) -> Vec<SourceFrame> {
+    pub(super) fn look_up(&self, linked: u64) -> Vec<SourceFrame> {
         let mut found = self.debug.as_ref().map(|debug| debug.find(linked)).unwrap_or_default();
         if found.is_empty() {
             found.push(SourceFrame::default());

@@ -1,1 +1,6 @@
 //! Tests of the whole way from addresses to a report.
+
+mod corrupt;
+mod formats;
+mod programs;
+mod symbolizer;
