@@ -7,7 +7,7 @@
 use super::elf::Elf;
 use addr2line::Context;
 use alloc::{string::String, vec::Vec};
-use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
+use gimli::{AbbreviationsCacheStrategy, Dwarf, EndianSlice, LittleEndian, SectionId};
 
 type Reader = EndianSlice<'static, LittleEndian>;
 
@@ -34,6 +34,8 @@ impl Debug {
         if let Some(common) = common {
             dwarf.set_sup(load(common));
         }
+        // Units that share their abbreviations (LTO, dwz) would each parse them again.
+        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
         Context::from_dwarf(dwarf).ok().map(Self)
     }
 

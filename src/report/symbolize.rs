@@ -180,13 +180,18 @@ impl ImageFile {
         }
         if let (Some(outermost), Some(symbol)) = (found.last_mut(), self.symbols.find(linked)) {
             let symbol = String::from_utf8_lossy(symbol);
-            // A mangled name says more than the name in the source (a lambda's is `operator()`).
-            if outermost.function.as_ref().is_none_or(|name| !is_mangled(name) && is_mangled(&symbol)) {
+            if outermost.function.as_ref().is_none_or(|name| is_better(&symbol, name)) {
                 outermost.function = Some(symbol.into_owned());
             }
         }
         found
     }
+}
+
+/// Whether the linker's symbol tells more than the name in the debug information: a mangled name tells more
+/// than the source's (a lambda's is `operator()`), and any more than glibc's internal aliases.
+fn is_better(symbol: &str, name: &str) -> bool {
+    (is_mangled(symbol) && !is_mangled(name)) || name.starts_with("__GI_")
 }
 
 fn is_mangled(name: &str) -> bool {

@@ -4,3 +4,4 @@ mod corrupt;
 mod formats;
 mod programs;
 mod symbolizer;
+mod whole;
