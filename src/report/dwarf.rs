@@ -7,7 +7,7 @@
 use super::elf::Elf;
 use addr2line::Context;
 use alloc::{string::String, vec::Vec};
-use gimli::{AbbreviationsCacheStrategy, Dwarf, EndianSlice, LittleEndian, SectionId};
+use gimli::{AbbreviationsCacheStrategy, Dwarf, EndianSlice, LittleEndian, Section, SectionId};
 
 type Reader = EndianSlice<'static, LittleEndian>;
 
@@ -29,8 +29,10 @@ impl Debug {
     /// Prepares the debug information in `elf`, and in `common`, the file it shares with others. `None` if
     /// there is none, or none that can be read.
     pub(super) fn of(elf: &Elf, common: Option<&Elf>) -> Option<Self> {
-        elf.section(".debug_info")?;
         let mut dwarf = load(elf);
+        if dwarf.debug_info.reader().is_empty() {
+            return None;
+        }
         if let Some(common) = common {
             dwarf.set_sup(load(common));
         }
@@ -60,10 +62,15 @@ impl Debug {
 
 fn load(elf: &Elf) -> Dwarf<Reader> {
     let section = |id: SectionId| -> Result<Reader, core::convert::Infallible> {
-        // DWARF's lists of names and macros would only be decompressed in vain.
+        // What tells names, macros, types and variables would only be decompressed in vain.
         let unused = matches!(
             id,
-            SectionId::DebugNames | SectionId::DebugMacro | SectionId::DebugMacinfo | SectionId::DebugLoc
+            SectionId::DebugNames
+                | SectionId::DebugMacro
+                | SectionId::DebugMacinfo
+                | SectionId::DebugTypes
+                | SectionId::DebugLoc
+                | SectionId::DebugLocLists
         );
         let data = if unused { None } else { elf.section(id.name()) };
         Ok(EndianSlice::new(data.unwrap_or(&[]), LittleEndian))
