@@ -13,6 +13,10 @@ mod abi;
 mod base;
 mod config;
 mod heap;
+#[cfg(feature = "leak")]
+mod leak;
+#[cfg(feature = "leak")]
+mod report;
 mod stats;
 mod sync;
 mod sys;
