@@ -72,6 +72,7 @@ options! {
     Scavenge "scavenge" = "1", Unit::Flag, "give free pages back to the kernel";
     ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
     Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";
+    StackDepth "stack_depth" = "30", Unit::Count, "leak mode: frames kept of the stack that allocated an object, 1 to 128";
 }
 
 impl Key {

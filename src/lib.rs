@@ -13,3 +13,6 @@ mod base;
 mod config;
 mod sync;
 mod sys;
+
+#[cfg(feature = "leak")]
+mod leak;

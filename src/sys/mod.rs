@@ -9,5 +9,6 @@ pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod probe;
 pub(crate) mod syscall;
 pub(crate) mod time;

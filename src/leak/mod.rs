@@ -1,0 +1,4 @@
+//! The leak finder: what allocated an object, and which objects nothing reaches any more.
+
+pub(crate) mod capture;
+pub(crate) mod depot;
