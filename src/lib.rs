@@ -16,3 +16,7 @@ mod sys;
 
 #[cfg(feature = "leak")]
 mod leak;
+
+#[cfg(feature = "leak")]
+#[doc(hidden)]
+pub use leak::bench as __bench_leak;

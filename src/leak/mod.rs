@@ -1,4 +1,5 @@
 //! The leak finder: what allocated an object, and which objects nothing reaches any more.
 
+pub mod bench;
 pub(crate) mod capture;
 pub(crate) mod depot;

@@ -1,6 +1,6 @@
 //! Captures along frame pointers: nothing to prepare, to remember or to check.
 
-use super::chain;
+use super::{Sink, chain};
 use crate::base::Addr;
 
 pub(super) use super::chain::Cursor;
@@ -20,9 +20,9 @@ pub(super) fn source() -> &'static str {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk(cursor: Cursor, emit: impl FnMut(usize) -> bool) {
+pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     // SAFETY: passed on to the caller.
-    unsafe { chain::walk(cursor, emit) };
+    unsafe { chain::walk(cursor, sink) }
 }
 
 /// Nothing is remembered that could change.

@@ -1,6 +1,6 @@
 //! Captures by call frame information: the table of rules, and the walk with it.
 
-use super::{modules, table::Table, walk};
+use super::{Sink, modules, table::Table, walk};
 use crate::base::Addr;
 use crate::leak::depot::map_once;
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire};
@@ -30,10 +30,11 @@ pub(super) fn table() -> Option<&'static Table> {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk(cursor: Cursor, emit: impl FnMut(usize) -> bool) {
-    if let Some(rules) = table() {
+pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+    match table() {
         // SAFETY: passed on to the caller.
-        unsafe { walk::walk(cursor, rules, emit) };
+        Some(rules) => unsafe { walk::walk(cursor, rules, sink) },
+        None => sink,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The walk along saved frame pointers, for architectures whose libraries are built with them (aarch64:
 //! the procedure call standard asks for a chain of `{frame pointer, return address}` pairs).
 
-use super::stack::Range;
+use super::{Sink, stack::Range};
 
 /// The registers of one frame.
 #[derive(Clone, Copy, Debug)]
@@ -36,18 +36,18 @@ fn without_signature(address: usize) -> usize {
     address & ((1 << 48) - 1)
 }
 
-/// Calls `emit` with the return address of every frame from that of `cursor` outwards, until it returns
-/// `false` or the chain ends or leaves what can be read.
+/// Puts the return address of every frame from that of `cursor` outwards into `sink`, until it has enough
+/// or the chain ends or leaves what can be read.
 ///
 /// # Safety
 /// `cursor` must hold the registers of a running function of this thread.
-pub(super) unsafe fn walk(cursor: Cursor, mut emit: impl FnMut(usize) -> bool) {
+pub(super) unsafe fn walk<'a>(cursor: Cursor, mut sink: Sink<'a>) -> Sink<'a> {
     let Cursor { mut fp, mut range } = cursor;
     let known = range.end();
     while fp.is_multiple_of(size_of::<usize>()) {
         let (Some(next), Some(pc)) = (range.read(fp), range.read(fp.wrapping_add(8))) else { break };
         let pc = without_signature(pc);
-        if pc == 0 || !emit(pc) || next <= fp {
+        if pc == 0 || !sink.push(pc) || next <= fp {
             break;
         }
         fp = next;
@@ -55,4 +55,5 @@ pub(super) unsafe fn walk(cursor: Cursor, mut emit: impl FnMut(usize) -> bool) {
     if range.end() > known {
         range.remember();
     }
+    sink
 }

@@ -98,8 +98,38 @@ impl StackBuffer {
         self.hasher.finish()
     }
 
-    fn clear(&mut self) {
-        (self.len, self.hasher) = (0, Hasher::new());
+    /// Empties the buffer and lends it to a walk, which is to leave out `skip` frames and to end after
+    /// `depth`.
+    #[inline(always)]
+    fn sink(&mut self, skip: usize, depth: usize) -> Sink<'_> {
+        Sink { frames: &mut self.frames, len: 0, hasher: Hasher::new(), skip, depth: depth.min(MAX_FRAMES) }
+    }
+}
+
+/// Where a walk puts its frames. It is handed from function to function by value, so that the loop keeps
+/// the counters in registers.
+struct Sink<'a> {
+    frames: &'a mut [MaybeUninit<usize>; MAX_FRAMES],
+    len: usize,
+    hasher: Hasher,
+    skip: usize,
+    depth: usize,
+}
+
+impl Sink<'_> {
+    /// Takes the next frame; `false` if no more are wanted.
+    #[inline(always)]
+    fn push(&mut self, pc: usize) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return true;
+        }
+        if let Some(frame) = self.frames.get_mut(self.len) {
+            frame.write(pc);
+            self.len += 1;
+            self.hasher = self.hasher.add(pc);
+        }
+        self.len < self.depth
     }
 }
 
@@ -111,26 +141,15 @@ impl StackBuffer {
 /// function and line. An instruction that a signal interrupted is the exception.
 #[inline(never)]
 pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
-    buffer.clear();
-    let depth = DEPTH.load(Relaxed);
-    if depth != 0 {
-        let (mut len, mut hasher, mut skip) = (0, Hasher::new(), skip);
-        let emit = |pc: usize| {
-            if skip > 0 {
-                skip -= 1;
-                return true;
-            }
-            if let Some(frame) = buffer.frames.get_mut(len) {
-                frame.write(pc);
-                len += 1;
-                hasher = hasher.add(pc);
-            }
-            len < depth
-        };
+    let sink = buffer.sink(skip, DEPTH.load(Relaxed));
+    let (len, hasher) = if sink.depth == 0 {
+        (0, Hasher::new())
+    } else {
         // SAFETY: the registers are this function's, which runs until the walk is over.
-        unsafe { engine::walk(engine::Cursor::here(), emit) };
-        (buffer.len, buffer.hasher) = (len, hasher);
-    }
+        let Sink { len, hasher, .. } = unsafe { engine::walk(engine::Cursor::here(), sink) };
+        (len, hasher)
+    };
+    (buffer.len, buffer.hasher) = (len, hasher);
     buffer.frames()
 }
 

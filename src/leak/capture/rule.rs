@@ -102,10 +102,13 @@ impl Packed {
         })
     }
 
-    /// Whether it is a [`Rule::Frame`]; the four below are only for those.
+    /// Whether it is a [`Rule::Frame`] and nothing stands above its bits; the three below are only for
+    /// those.
     #[inline(always)]
     pub(super) fn is_frame(self) -> bool {
-        (self.0 & 3).wrapping_sub(KIND_SP) <= KIND_BP - KIND_SP
+        // Kinds 1 and 2 become 0 and 1, the others 2 and 3, and whatever is above the rule stays there.
+        const KIND_AND_ABOVE: u64 = 3 | !((1 << BITS) - 1);
+        self.0.wrapping_sub(KIND_SP) & KIND_AND_ABOVE <= KIND_BP - KIND_SP
     }
 
     /// Whether the CFA is counted from the stack pointer.

@@ -9,6 +9,7 @@
 //! ```
 
 use super::{
+    Sink,
     cfi::{self, Cfa, Row, Saved},
     expression::{self, Inputs},
     modules,
@@ -51,29 +52,27 @@ impl Cursor {
     }
 }
 
+#[inline(always)]
 fn is_code_address(address: usize) -> bool {
     (LOWEST_CODE..1 << ADDRESS_BITS).contains(&address)
 }
 
-/// Calls `emit` with the return address of every frame from that of `cursor` outwards, until it returns
-/// `false` or the stack ends.
+/// Puts the return address of every frame from that of `cursor` outwards into `sink`, until it has enough
+/// or the stack ends.
 ///
 /// # Safety
 /// `cursor` must hold the registers of a running function of this thread.
 #[inline(always)]
-pub(super) unsafe fn walk(cursor: Cursor, rules: &Table, mut emit: impl FnMut(usize) -> bool) {
+pub(super) unsafe fn walk<'a>(cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
     let Cursor { mut pc, mut sp, mut bp, mut range, .. } = cursor;
     loop {
         let rule = rules.hit(pc);
         let cfa = (if rule.on_sp() { sp } else { bp }).wrapping_add(rule.cfa());
         let below = rule.bp_below();
-        // One comparison says sp < cfa <= end, as cfa - sp - 1 wraps around if cfa is not above.
+        // size - 1 wraps around if the CFA is at sp, and is too large if it is below.
         let size = cfa.wrapping_sub(sp);
-        if rule.is_frame()
-            && size.wrapping_sub(1) < range.end().wrapping_sub(sp)
-            && below <= size
-            && size >= 8
-        {
+        let is_inside = size.wrapping_sub(1) < range.end().wrapping_sub(sp) && size >= 8 && below <= size;
+        if rule.is_frame() && is_inside {
             if below != 0 {
                 // SAFETY: sp <= cfa - below, and cfa <= end; in a trusted walk all between the start and
                 // the end of its range can be read (see `stack`). Slots are multiples of eight below the
@@ -84,31 +83,33 @@ pub(super) unsafe fn walk(cursor: Cursor, rules: &Table, mut emit: impl FnMut(us
             pc = unsafe { stack::load(cfa - 8) };
             sp = cfa;
             if !is_code_address(pc) {
-                return;
+                return sink;
             }
         } else {
             let here = Cursor { pc, sp, bp, range, is_interrupted: false };
-            let Some(next) = careful_step(here, rules) else { return };
+            let Some(next) = careful_step(here, rules) else { return sink };
             if !next.range.is_trusted() {
-                return walk_carefully(next, rules, &mut emit);
+                return walk_carefully(next, rules, sink);
             }
             Cursor { pc, sp, bp, range, .. } = next;
         }
-        if !emit(pc) {
-            return;
+        if !sink.push(pc) {
+            return sink;
         }
     }
 }
 
-/// The rest of a walk that has guessed or passed a signal frame, from a frame not yet emitted.
+/// The rest of a walk that has guessed or passed a signal frame, from a frame not yet in the sink.
 #[cold]
-fn walk_carefully(mut cursor: Cursor, rules: &Table, emit: &mut dyn FnMut(usize) -> bool) {
-    while emit(cursor.pc) {
+#[inline(never)]
+fn walk_carefully<'a>(mut cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
+    while sink.push(cursor.pc) {
         match careful_step(cursor, rules) {
             Some(next) => cursor = next,
-            None => return,
+            None => break,
         }
     }
+    sink
 }
 
 /// One step with every check, whatever the rule. `None` at the end of the stack.
@@ -274,16 +275,12 @@ fn guess(cursor: &mut Cursor) -> Option<Cursor> {
 
 /// A walk from made-up registers, for tests. It trusts nothing, so any registers do.
 #[cfg(test)]
-pub(super) fn walk_from(
-    pc: usize,
-    sp: usize,
-    bp: usize,
+pub(super) fn walk_from<'a>(
+    [pc, sp, bp]: [usize; 3],
     is_interrupted: bool,
     rules: &Table,
-    emit: &mut dyn FnMut(usize) -> bool,
-) {
-    if is_code_address(pc) {
-        let range = Range::unproven(sp);
-        walk_carefully(Cursor { pc, sp, bp, range, is_interrupted }, rules, emit);
-    }
+    sink: Sink<'a>,
+) -> Sink<'a> {
+    let range = Range::unproven(sp);
+    walk_carefully(Cursor { pc, sp, bp, range, is_interrupted }, rules, sink)
 }

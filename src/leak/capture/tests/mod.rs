@@ -152,15 +152,11 @@ fn on_a_large_stack(body: impl FnOnce() + Send + 'static) {
 #[test]
 fn chains_of_frame_pointers() {
     extern "C" fn capture_chain(result: *mut c_void) {
-        let mut frames = Vec::new();
-        let emit = |pc| {
-            frames.push(pc);
-            frames.len() < MAX_FRAMES
-        };
+        let mut buffer = StackBuffer::new();
         // SAFETY: the registers are this function's, which is running.
-        unsafe { chain::walk(chain::Cursor::here(), emit) };
+        buffer.len = unsafe { chain::walk(chain::Cursor::here(), buffer.sink(0, MAX_FRAMES)) }.len;
         // SAFETY: as in `capture_into`.
-        unsafe { *result.cast::<Captured>() = Captured { ours: frames, truth: truth() } };
+        unsafe { *result.cast::<Captured>() = Captured { ours: buffer.frames().to_vec(), truth: truth() } };
     }
     prepare();
     let library = Library::build("frames.c", &["-fno-omit-frame-pointer"]);
