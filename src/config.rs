@@ -105,7 +105,7 @@ options! {
     LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
     Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
     Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
-    StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object";
+    StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object, 1 to 128";
     LeakWorkers "leak_workers" = "0", Unit::Count, "threads that mark; 0 takes one for each CPU, up to 8";
     StopTimeout "stop_timeout" = "1000", Unit::Milliseconds, "how long to wait for all threads to stop";
     Verbosity "verbosity" = "0", Unit::Count, "1 says more: a report also if nothing is lost, unknown keys in LSAN_OPTIONS";

@@ -21,6 +21,10 @@ mod stats;
 mod sync;
 mod sys;
 
+#[cfg(feature = "leak")]
+#[doc(hidden)]
+pub use leak::bench as __bench_leak;
+
 pub use abi::{Besom, release_free_memory, stats};
 pub use stats::{CacheMode, ClassStats, Stats};
 

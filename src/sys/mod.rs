@@ -12,5 +12,6 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod rseq;
+pub(crate) mod probe;
 pub(crate) mod syscall;
 pub(crate) mod time;
