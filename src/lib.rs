@@ -11,5 +11,7 @@ extern crate std as alloc;
 
 mod base;
 mod config;
+#[cfg(feature = "leak")]
+mod leak;
 mod sync;
 mod sys;

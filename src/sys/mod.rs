@@ -5,9 +5,17 @@
 //! checker's child may make them while other threads held any lock of libc.
 
 pub(crate) mod auxv;
+#[cfg(feature = "leak")]
+pub(crate) mod clone;
+#[cfg(feature = "leak")]
+pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod memory;
 pub(crate) mod message;
+#[cfg(feature = "leak")]
+pub(crate) mod proc_maps;
+#[cfg(feature = "leak")]
+pub(crate) mod signal;
 pub(crate) mod syscall;
 pub(crate) mod time;
