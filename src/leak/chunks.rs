@@ -1,7 +1,10 @@
 //! Arrays that grow without moving: readers need no lock and hold references for ever.
 
 use super::own_memory::{self, NoMemory};
-use core::sync::atomic::{AtomicPtr, Ordering::{AcqRel, Acquire}};
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering::{AcqRel, Acquire},
+};
 
 /// Items of the first chunk; every further one is twice as large as the one before.
 const FIRST: usize = 256;

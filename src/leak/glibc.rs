@@ -102,7 +102,8 @@ fn lookup() -> Option<Layout> {
         tid_at: offset(c"_thread_db_pthread_tid")?,
         dtv_at: offset(c"_thread_db_pthread_dtvp")?,
         specific_at: specific[2] as usize,
-        specific_blocks: specific[1] as usize,
+        // An array is described as one field of all its bits, or as many of one element's.
+        specific_blocks: specific[0] as usize * specific[1] as usize / usize::BITS as usize,
         specific_block_bytes: size(c"_thread_db_sizeof_pthread_key_data_level2")?,
         lists: [used, user, cached],
     })
@@ -213,7 +214,11 @@ impl Layout {
 
     /// First address and end of a thread's array of TLS blocks.
     pub(crate) fn dtv(&self, descriptor: usize, read: Read<'_>) -> Option<(usize, usize)> {
-        let at = if cfg!(target_arch = "x86_64") { descriptor + self.dtv_at } else { self.thread_pointer(descriptor) };
+        let at = if cfg!(target_arch = "x86_64") {
+            descriptor + self.dtv_at
+        } else {
+            self.thread_pointer(descriptor)
+        };
         let dtv = read(at).filter(|dtv| dtv % WORD == 0 && *dtv > DTV_ENTRY_BYTES)?;
         // The entry before the first holds how many there are.
         let modules = read(dtv - DTV_ENTRY_BYTES).filter(|&n| n < MOST_MODULES)?;
@@ -239,7 +244,12 @@ impl Layout {
     /// First address and end of the thread's blocks of `pthread_setspecific` values: calls `each` for each.
     ///
     /// The first block is part of the descriptor, the others are allocated when their keys are first set.
-    pub(crate) fn for_each_specific(&self, descriptor: usize, read: Read<'_>, each: &mut dyn FnMut(usize, usize)) {
+    pub(crate) fn for_each_specific(
+        &self,
+        descriptor: usize,
+        read: Read<'_>,
+        each: &mut dyn FnMut(usize, usize),
+    ) {
         for block in 0..self.specific_blocks {
             if let Some(start) = read(descriptor + self.specific_at + block * WORD).filter(|&at| at != 0) {
                 each(start, start + self.specific_block_bytes);
@@ -310,7 +320,8 @@ mod tests {
             let tid = crate::sys::message::thread_id() as i32;
             let mut found = None;
             let peek = &crate::leak::peek::through_kernel;
-            layout.for_each_thread(peek, &mut |thread| found = found.or((thread.tid == tid).then_some(thread)));
+            layout
+                .for_each_thread(peek, &mut |thread| found = found.or((thread.tid == tid).then_some(thread)));
             let thread = found.unwrap();
             assert!((thread.stack.0..thread.stack.1).contains(&here));
             let (tls, end) = layout.static_tls(thread.descriptor);

@@ -9,7 +9,10 @@ use crate::sys::{
     memory::{self, Access},
 };
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Mappings noted at the same time: tables that grow by doubling, buffers and stacks of one check.
 const RANGES: usize = 256;
@@ -31,9 +34,7 @@ pub(crate) fn map_shared(bytes: usize) -> Option<Addr> {
 }
 
 fn note(bytes: usize, make: impl FnOnce() -> Option<Addr>) -> Option<Addr> {
-    let row = TABLE
-        .iter()
-        .find(|row| row.0.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).is_ok())?;
+    let row = TABLE.iter().find(|row| row.0.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).is_ok())?;
     let made = make();
     row.1.store(align_up(bytes, kernel_page_bytes()), Relaxed);
     row.0.store(made.map_or(FREE, |at| at.0), Release);

@@ -102,8 +102,7 @@ pub(crate) fn action(signal: i32) -> Result<Action, Errno> {
 /// The handler must be sound to run at any point of any thread, or be the default or ignored.
 pub(crate) unsafe fn set_action(signal: i32, new: &Action) -> Result<Action, Errno> {
     let mut old = Action::DEFAULT;
-    let args =
-        [signal as usize, &raw const *new as usize, &raw mut old as usize, size_of::<Set>(), 0, 0];
+    let args = [signal as usize, &raw const *new as usize, &raw mut old as usize, size_of::<Set>(), 0, 0];
     // SAFETY: both structures live for the call; the caller answers for the handler.
     unsafe { call(libc::SYS_rt_sigaction, args) }.map(|_| old)
 }
@@ -131,8 +130,16 @@ pub(crate) fn set_blocked(blocked: Set) -> Set {
 /// # Safety
 /// The action for `signal` must be one that does no harm in that thread.
 pub(crate) unsafe fn queue(pid: u32, tid: u32, signal: i32, value: usize) -> Result<(), Errno> {
-    let info =
-        Info { signal, errno: 0, code: libc::SI_QUEUE, pad: 0, pid: pid as i32, uid: 0, value, rest: [0; 12] };
+    let info = Info {
+        signal,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        pad: 0,
+        pid: pid as i32,
+        uid: 0,
+        value,
+        rest: [0; 12],
+    };
     let args = [pid as usize, tid as usize, signal as usize, &raw const info as usize, 0, 0];
     // SAFETY: the kernel copies the information; the caller answers for the signal's effect.
     unsafe { call(libc::SYS_rt_tgsigqueueinfo, args) }.map(drop)

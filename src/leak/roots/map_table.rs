@@ -145,7 +145,8 @@ fn classify_shared(path: &[u8]) -> Class {
 /// Reading a device's memory may do anything, or wait for ever. `anon_inode:` are mappings of the
 /// kernel's own objects: rings of io_uring and perf, graphics memory.
 fn is_device(path: &[u8]) -> bool {
-    let device = path.starts_with(b"/dev/") && !path.starts_with(b"/dev/shm/") && !path.starts_with(b"/dev/zero");
+    let device =
+        path.starts_with(b"/dev/") && !path.starts_with(b"/dev/shm/") && !path.starts_with(b"/dev/zero");
     device || path.starts_with(b"anon_inode:") || path.starts_with(b"/proc/") || path.starts_with(b"/sys/")
 }
 

@@ -191,8 +191,12 @@ mod tests {
         let end = at.0 + PAGES * page;
         let got = runs(|each| table.written((at.0 + 8, end), each));
         let run = |from: usize, to: usize| (at.0 + from * page, at.0 + to * page);
-        let want =
-            [(at.0 + 8, at.0 + page), run(3, 4), run(BATCH_PAGES - 1, BATCH_PAGES + 1), run(PAGES - 1, PAGES)];
+        let want = [
+            (at.0 + 8, at.0 + page),
+            run(3, 4),
+            run(BATCH_PAGES - 1, BATCH_PAGES + 1),
+            run(PAGES - 1, PAGES),
+        ];
         assert_eq!(got, want);
         assert_eq!(runs(|each| PageTable(None).written((at.0, end), each)), [(at.0, end)]);
     }

@@ -25,7 +25,7 @@ mod silent;
 mod slots;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use silent::name as thread_name;
 pub(crate) use tasks::Source;
@@ -457,7 +457,8 @@ impl Drop for StoppedWorld {
 fn own_alternate_stack() -> Range {
     let mut stack = libc::stack_t { ss_sp: core::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
     // SAFETY: the kernel writes the structure, which lives for the call.
-    let _ = unsafe { crate::sys::syscall::call(libc::SYS_sigaltstack, [0, &raw mut stack as usize, 0, 0, 0, 0]) };
+    let _ =
+        unsafe { crate::sys::syscall::call(libc::SYS_sigaltstack, [0, &raw mut stack as usize, 0, 0, 0, 0]) };
     if stack.ss_flags & libc::SS_DISABLE != 0 {
         return (0, 0);
     }

