@@ -51,7 +51,7 @@ fn start(index: usize, stack_bytes: usize, work: &(dyn Fn(usize) + Sync)) -> Opt
     let worker: *mut Worker<'_> = stack.ptr();
     // SAFETY: the fresh mapping has room for the worker at its beginning.
     unsafe { worker.write(Worker { tid: AtomicU32::new(0), index, work }) };
-    let word = (&raw const (*worker_of(stack)).tid).cast();
+    let word = worker_of(stack).tid.as_ptr();
     // SAFETY: the stack is fresh; the thread uses what `work` uses, and is joined before that ends.
     let made = unsafe { clone::clone_onto(FLAGS as usize, stack.plus(bytes), entry, stack.0, word) };
     if made.is_err() {

@@ -86,8 +86,8 @@ mod tests {
                 last = e;
                 open[s..e].fill(true);
             });
-            for at in 0..70 {
-                prop_assert_eq!(open[at], (start..end).contains(&at) && !covered(at));
+            for (at, &open) in open.iter().enumerate() {
+                prop_assert_eq!(open, (start..end).contains(&at) && !covered(at));
             }
         }
     }

@@ -176,6 +176,9 @@ pub(crate) struct Root {
     pub(crate) what: What,
 }
 
+/// Calls back with ranges of addresses.
+pub(crate) type Owned<'a> = &'a dyn Fn(&mut dyn FnMut(Range));
+
 /// How to look for roots.
 #[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
@@ -185,7 +188,7 @@ pub(crate) struct Search<'a> {
     pub(crate) kinds: Kinds,
     /// Calls back with every range of besom's own memory: the heap, which is marked, not scanned, and
     /// its metadata and data segment. What `own_memory` made is known here already.
-    pub(crate) owned: &'a dyn Fn(&mut dyn FnMut(Range)),
+    pub(crate) owned: Owned<'a>,
     /// Whether this is the program itself and not a child: then each page is tried before it is named,
     /// because a fault could not be caught.
     pub(crate) in_place: bool,

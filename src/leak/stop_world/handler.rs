@@ -63,19 +63,19 @@ impl Cookie {
     }
 }
 
-/// Makes `on_stop` the handler of `signal`, unless it is already.
+/// Makes `on_stop` the handler of `signal`; whether it was not so already.
 ///
 /// It stays: a thread that blocks the signal may take it long after the stop.
-pub(super) fn install(signal: i32) -> Result<(), Errno> {
+pub(super) fn install(signal: i32) -> Result<bool, Errno> {
     let ours = Action::handle(on_stop, libc::SA_RESTART | libc::SA_ONSTACK);
     let now = signal::action(signal)?;
     if now.handler == ours.handler {
-        return Ok(());
+        return Ok(false);
     }
     PREVIOUS_FLAGS.store(now.flags, Relaxed);
     PREVIOUS_HANDLER.store(now.handler, SeqCst);
     // SAFETY: the handler may run at any point of any thread: see the module text.
-    unsafe { signal::set_action(signal, &ours) }.map(drop)
+    unsafe { signal::set_action(signal, &ours) }.map(|_| true)
 }
 
 unsafe extern "C" fn on_stop(signal: i32, info: *const Info, context: *mut c_void) {

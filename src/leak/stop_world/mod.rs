@@ -350,15 +350,19 @@ impl StoppedWorld {
     /// Looks at the threads that have not answered. `settled`: the last look lies long enough back for a
     /// thread that has not moved since to be called parked. `late`: the time is up.
     fn look_at_silent_threads(&mut self, settled: bool, late: bool) {
+        // glibc sets its own handler for our usual signal when the first thread is made; signals that
+        // went there are sent again. A second one does no harm.
+        let lost = settled && handler::install(self.signal) == Ok(true);
         for index in 0..self.slots {
             let Some(slot) = SLOTS.get(index) else { continue };
             match slot.phase() {
-                Phase::Sent => self.look_at(slot, settled, late),
                 Phase::Unsent if late => self.leave_unseen(slot, Reason::QueueFull),
                 Phase::Unsent => {
                     slot.advance(self.generation, Phase::Unsent, Phase::Sent);
                     self.send(slot, index);
                 }
+                Phase::Sent if lost && !late => self.send(slot, index),
+                Phase::Sent => self.look_at(slot, settled, late),
                 _ => {}
             }
         }

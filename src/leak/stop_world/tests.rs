@@ -347,3 +347,30 @@ fn the_programs_own_use_of_the_signal_goes_on() {
     unsafe { signal::queue(process_id(), thread_id(), number, 0x1234) }.unwrap();
     assert_eq!(GOT.load(SeqCst), 0x1234);
 }
+
+#[test]
+fn a_handler_set_meanwhile_is_replaced_and_the_signal_sent_again() {
+    let _alone = alone();
+    static PHASE: AtomicU32 = AtomicU32::new(0);
+    unsafe extern "C" fn theirs(_: i32, _: *const signal::Info, _: *mut core::ffi::c_void) {}
+    let (sender, receiver) = mpsc::channel();
+    let number = libc::SIGRTMIN() + 9;
+    let thread = thread::spawn(move || {
+        // Our signal waits until the program has set its own handler, and then is lost to that.
+        signal::set_blocked(signal::only(number));
+        sender.send(thread_id()).unwrap();
+        while GATE.load(SeqCst) & 1 == 0 || ANSWERS.load(SeqCst) == 0 {}
+        // SAFETY: the handler does nothing.
+        unsafe { signal::set_action(number, &signal::Action::handle(theirs, 0)) }.unwrap();
+        signal::set_blocked(0);
+        PHASE.store(1, SeqCst);
+        while PHASE.load(SeqCst) == 1 {}
+    });
+    let tid = receiver.recv().unwrap();
+    let world = stop(&Options { signal: number, ..options() }).unwrap();
+    let (state, phase) = (world.threads().find(|state| state.tid == tid), PHASE.load(SeqCst));
+    world.resume();
+    PHASE.store(2, SeqCst);
+    thread.join().unwrap();
+    assert_eq!((state.unwrap().how, phase), (How::Signal, 1));
+}
