@@ -378,6 +378,10 @@ impl StoppedWorld {
                     self.give_up(slot, Phase::Sampled);
                 }
             }
+            Look::Traced { stack_pointer } if late => {
+                slot.looked[0].store(stack_pointer, Relaxed);
+                self.give_up(slot, Phase::Sampled);
+            }
             Look::Hidden if late => self.leave_unseen(slot, Reason::Hidden),
             Look::Running if late => self.leave_unseen(slot, Reason::Running),
             _ => {}

@@ -11,6 +11,11 @@ pub(super) enum Look {
     Gone,
     /// It runs or is about to.
     Running,
+    /// A debugger holds it, most likely because of our signal, which it passes on in its own time.
+    Traced {
+        /// Its stack pointer in the program.
+        stack_pointer: usize,
+    },
     /// It sleeps in the kernel; its registers but these are not shown.
     Asleep {
         /// Its stack pointer in the program.
@@ -24,13 +29,15 @@ pub(super) enum Look {
 
 /// Looks at thread `tid` of process `pid`, which is this process.
 pub(super) fn look(pid: u32, tid: u32) -> Look {
-    if !signal::thread_exists(pid, tid) || is_dead(tid) {
+    let state = state(tid);
+    if !signal::thread_exists(pid, tid) || matches!(state, Some(b'Z' | b'X' | b'x')) {
         return Look::Gone;
     }
     let mut text = [0; 256];
-    match read(tid, "syscall", &mut text) {
-        Some(text) => parse_syscall(text),
-        None => Look::Hidden,
+    match (read(tid, "syscall", &mut text).map(parse_syscall), state) {
+        (Some(Look::Asleep { stack_pointer, .. }), Some(b't')) => Look::Traced { stack_pointer },
+        (Some(look), _) => look,
+        (None, _) => Look::Hidden,
     }
 }
 
@@ -44,12 +51,12 @@ pub(crate) fn name(pid: u32, tid: u32, buffer: &mut [u8; 16]) -> &[u8] {
     file.read_all(buffer).trim_ascii_end()
 }
 
-/// Whether the third field of `stat`, behind the name in brackets, says zombie or dead.
-fn is_dead(tid: u32) -> bool {
+/// The letter for a thread's state: the third field of `stat`, behind the name in brackets.
+fn state(tid: u32) -> Option<u8> {
     let mut text = [0; 256];
-    let Some(text) = read(tid, "stat", &mut text) else { return false };
-    let state = text.iter().rposition(|&b| b == b')').and_then(|end| text.get(end + 2));
-    matches!(state, Some(b'Z' | b'X' | b'x'))
+    let text = read(tid, "stat", &mut text)?;
+    let end = text.iter().rposition(|&b| b == b')')?;
+    text.get(end + 2).copied()
 }
 
 /// `running`, or the call's number and arguments and at the end the stack pointer and program counter.
