@@ -1,15 +1,15 @@
 // Proves that malloc and free work in an IFUNC resolver, before ld.so has relocated besom, and that what it got there can be freed.
 // library: ifunc.c link
-// flags: -Wl,-z,lazy
 #include "test.h"
 
-extern char *ifunc_gift;
-extern int (*ifunc_answer_address)(void);
+int ifunc_answer(void);
+char *ifunc_gift(void);
 
 int main(void) {
-    CHECK(ifunc_answer_address() == 42);
-    CHECK(ifunc_gift != NULL && strlen(ifunc_gift) == 99 && ifunc_gift[98] == 'i');
-    ifunc_gift = realloc(ifunc_gift, 5000);
-    CHECK(ifunc_gift != NULL && ifunc_gift[98] == 'i');
-    free(ifunc_gift);
+    CHECK(ifunc_answer() == 42);
+    char *gift = ifunc_gift();
+    CHECK(gift != NULL && strlen(gift) == 99 && gift[98] == 'i');
+    gift = realloc(gift, 5000);
+    CHECK(gift != NULL && gift[98] == 'i');
+    free(gift);
 }

@@ -1,8 +1,8 @@
-// Proves that an address in the rest of a span, behind its last object, is refused: no object lies there.
+// Proves that an address in the rest of a span, behind its last object, is refused: no object ever lies there.
 // run: 48 32
 // run: 112 16
 // expect-signal: ABRT
-// expect-stderr: besom: invalid free(): {p} is in free memory
+// expect-stderr: besom: invalid free(): {p} was never given out by besom
 #include "misuse.h"
 
 /* The rest is what the objects of the class leave of the span's one page. */

@@ -1,9 +1,9 @@
-/* A library that allocates in an IFUNC resolver, which ld.so calls while it relocates: besom, which stands
-   earlier in the search order, is not relocated yet then. */
+/* A library that allocates in an IFUNC resolver, which ld.so calls as the last step of relocating this library:
+   besom, which stands earlier in the search order, is relocated only after it. */
 #include <stdlib.h>
 #include <string.h>
 
-char *ifunc_gift;
+static char *gift;
 
 static int answer(void) { return 42; }
 
@@ -15,9 +15,12 @@ static int (*resolve(void))(void) {
     }
     free(malloc(1000));
     free(NULL);
-    ifunc_gift = p;
+    gift = p;
     return answer;
 }
 
-int ifunc_answer(void) __attribute__((ifunc("resolve")));
-int (*ifunc_answer_address)(void) = ifunc_answer;
+/* Static, so that the linker makes it a relocation behind all others. */
+static int chosen(void) __attribute__((ifunc("resolve")));
+
+int ifunc_answer(void) { return chosen(); }
+char *ifunc_gift(void) { return gift; }

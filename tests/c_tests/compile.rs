@@ -13,7 +13,8 @@ static COMPILER: Mutex<()> = Mutex::new(());
 
 /// Without these the compiler would remove or merge the very calls that a test is about, or warn of the
 /// misuse that it means to commit.
-const COMMON_FLAGS: [&str; 6] = ["-g", "-w", "-fno-builtin", "-fno-omit-frame-pointer", "-D_GNU_SOURCE", "-rdynamic"];
+const COMMON_FLAGS: [&str; 6] =
+    ["-g", "-w", "-fno-builtin", "-fno-omit-frame-pointer", "-D_GNU_SOURCE", "-rdynamic"];
 
 /// The directory of the sources.
 pub(crate) fn sources() -> PathBuf {
@@ -80,7 +81,8 @@ fn compile(source: &Path, target: &Path, flags: &[OsString], inputs: &[PathBuf])
 fn is_current(target: &Path, source: &Path, inputs: &[PathBuf]) -> bool {
     let Some(built) = modified(target) else { return false };
     let headers = [sources().join("test.h"), sources().join("misuse.h"), root().join("include/besom.h")];
-    let mut made_of = std::iter::once(source).chain(headers.iter().map(|h| &**h)).chain(inputs.iter().map(|i| &**i));
+    let mut made_of =
+        std::iter::once(source).chain(headers.iter().map(|h| &**h)).chain(inputs.iter().map(|i| &**i));
     made_of.all(|path| modified(path).is_some_and(|time| time < built))
 }
 
