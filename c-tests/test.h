@@ -45,10 +45,17 @@
 /* The compiler knows nothing about the pointer afterwards. */
 #define OPAQUE(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
 
-/* Gives a value to the expected messages: {name} there stands for it. */
-#define SAY_POINTER(name, pointer) dprintf(1, "%s=%#zx\n", name, (size_t)(pointer))
-#define SAY_NUMBER(name, number) dprintf(1, "%s=%zu\n", name, (size_t)(number))
-#define SAY_TEXT(name, text) dprintf(1, "%s=%s\n", name, text)
+/* Gives a value to the expected messages: {name} there stands for it. Not dprintf: it allocates a buffer,
+   which may come to lie at the very address that a program has freed and is about to misuse. */
+#define SAY(format, name, value) \
+    do { \
+        char line_[128]; \
+        int length_ = snprintf(line_, sizeof line_, "%s=" format "\n", name, value); \
+        if (write(1, line_, (size_t)length_) != length_) _exit(2); \
+    } while (0)
+#define SAY_POINTER(name, pointer) SAY("%#zx", name, (size_t)(pointer))
+#define SAY_NUMBER(name, number) SAY("%zu", name, (size_t)(number))
+#define SAY_TEXT(name, text) SAY("%s", name, text)
 
 /* Go's size classes. */
 static const size_t class_bytes[] = {
