@@ -1,15 +1,14 @@
 # besom: `make` builds the libraries, `make demo` shows them at work, `make test` runs every test.
 
 CARGO ?= cargo
-TARGET ?= target
-LIB := $(TARGET)/release/libbesom.so
+LIB := target/release/libbesom.so
+BUILD := $(CARGO) rustc --release --locked --lib --features shared
 
-.PHONY: all lib demo deps test check fmt clippy doc bench bench-quick stress fuzz test-programs install uninstall clean
-.DELETE_ON_ERROR:
+.PHONY: all lib demo test check fmt clippy doc clean
 
 all: lib
 
 # Two crate types from one source, asked for here so that a Rust dependant builds neither.
 lib:
-	$(CARGO) rustc --release --locked --lib --crate-type cdylib --features shared
-	$(CARGO) rustc --release --locked --lib --crate-type staticlib --features shared
+	$(BUILD) --crate-type cdylib
+	$(BUILD) --crate-type staticlib

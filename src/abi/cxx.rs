@@ -12,8 +12,8 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
 
-/// Alignment of the forms that name none.
-const DEFAULT_ALIGN: usize = 16;
+/// The alignment of forms that name none: whatever `malloc` gives for the size.
+const DEFAULT_ALIGN: usize = 1;
 
 /// The slow path of a throwing form: a plain request once more, then the loop.
 #[cfg(target_arch = "x86_64")]

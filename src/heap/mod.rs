@@ -177,8 +177,10 @@ pub(crate) unsafe fn free_sized(object: *mut u8, bytes: usize, align: usize, ope
 fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operation) {
     let found = page_map::entry(object).class();
     let expected = if class == 0 { LARGE_PAGES } else { class };
-    // A packed object's size is not known by class; a foreign or freed one is diagnosed below.
-    if found != 0 && found != expected && found != TINY_PAGES {
+    // Where small objects are packed, a size says only that the class is one of two. A foreign pointer is
+    // diagnosed below.
+    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == 1);
+    if found != 0 && found != expected && !packed {
         operation.bad_size(object, bytes);
     }
     free_slow(object, operation);
@@ -293,6 +295,9 @@ pub(crate) fn usable_bytes(object: *mut u8, operation: Operation) -> usize {
         return bootstrap::bytes_of(addr);
     }
     check_start(addr, operation);
+    if mcache::is_tracked() && tracking::find(addr).is_none_or(|record| !record.is_live()) {
+        operation.bad_pointer(addr);
+    }
     match (page_map::entry(addr).class(), span::containing(addr)) {
         (TINY_PAGES, _) => tiny::usable_bytes(addr),
         (LARGE_PAGES, Some(span)) if span.state() != span::State::Large => operation.bad_pointer(addr),

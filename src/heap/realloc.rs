@@ -22,12 +22,13 @@ pub(crate) unsafe fn realloc(
     allocate: impl FnOnce() -> *mut u8,
 ) -> *mut u8 {
     let addr = Addr::of(object);
-    let old_bytes = old_bytes.unwrap_or_else(|| usable_bytes(object, Operation::Realloc));
+    // Also the test that the pointer is an object.
+    let usable = usable_bytes(object, Operation::Realloc);
+    let old_bytes = old_bytes.unwrap_or(usable);
     let old_class = page_map::entry(addr).class();
-    if mcache::is_tracked() && old_class != 0 && tracking::find(addr).is_none_or(|record| !record.is_live()) {
-        Operation::Realloc.bad_pointer(addr);
-    }
-    if class != 0 && class == old_class {
+    // A packed object's class says nothing of its size.
+    let fits = if class == TINY_PAGES { bytes <= old_bytes } else { class != 0 };
+    if class == old_class && fits {
         note_resize(addr, bytes);
         return object;
     }

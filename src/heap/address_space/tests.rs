@@ -1,6 +1,7 @@
 //! The address range on the real operating system, in both forms.
 
 use super::*;
+use crate::heap::page_heap::{Backing, PageHeap};
 use std::boxed::Box;
 
 fn fresh() -> &'static AddressSpace {

@@ -1,17 +1,7 @@
 //! Taking and freeing runs of pages.
 
-use super::{CHUNK_PAGES, HINTED_PAGES, PageHeap, PageId, Run};
+use super::{CHUNK_PAGES, HINTED_PAGES, PageHeap, PageId, Run, tree::parts};
 use crate::base::align_up;
-
-/// The chunks that a run of pages touches, with the part of each: (chunk, first page in it, pages).
-pub(super) fn parts(page: usize, pages: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-    let end = page + pages;
-    (page / CHUNK_PAGES..end.div_ceil(CHUNK_PAGES)).map(move |chunk| {
-        let from = page.max(chunk * CHUNK_PAGES);
-        let to = end.min((chunk + 1) * CHUNK_PAGES);
-        (chunk, from % CHUNK_PAGES, to - from)
-    })
-}
 
 impl PageHeap {
     /// Takes the lowest free run of `pages` pages (not 0) whose address is a multiple of
@@ -105,11 +95,7 @@ impl PageHeap {
     /// Takes a free run out of the bits; returns how many of its pages were idle.
     #[inline]
     pub(super) fn take_bits(&mut self, page: usize, pages: usize) -> usize {
-        let mut idle = 0;
-        for (chunk, from, len) in parts(page, pages) {
-            idle += self.tree.chunk_mut(chunk).take(from, len);
-        }
-        self.tree.refresh(page / CHUNK_PAGES, (page + pages - 1) / CHUNK_PAGES);
+        let idle = self.tree.take(page, pages);
         self.stats.idle -= idle;
         self.stats.released -= pages - idle;
         idle
@@ -152,11 +138,8 @@ impl PageHeap {
     /// Puts a run back into the bits.
     #[inline]
     pub(super) fn give_bits(&mut self, page: usize, pages: usize, idle: bool) {
-        for (chunk, from, len) in parts(page, pages) {
-            self.tree.chunk_mut(chunk).give(from, len, idle);
-        }
+        self.tree.give(page, pages, idle);
         let last = (page + pages - 1) / CHUNK_PAGES;
-        self.tree.refresh(page / CHUNK_PAGES, last);
         self.lower_hints(page);
         // Pages without memory count here, too: they may complete a block with idle ones.
         self.scavenge_from = self.scavenge_from.map(|from| from.max(last + 1));

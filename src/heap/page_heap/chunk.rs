@@ -98,26 +98,56 @@ impl Chunk {
         bitmap::count_run(&self.allocated, from, len) == len
     }
 
-    /// Takes free pages; returns how many of them were idle.
+    /// The free pages around `from .. from + len`, these taken for free as well: first page and end.
     #[inline]
-    pub(super) fn take(&mut self, from: usize, len: usize) -> usize {
+    fn free_around(&self, from: usize, len: usize) -> (usize, usize) {
+        let below = run_below(from, |word| !self.allocated[word]);
+        (from - below, bitmap::next(&self.allocated, from + len, CHUNK_PAGES, true))
+    }
+
+    /// Takes free pages; returns the chunk's new summary, if `old` was the one before, and how many of the
+    /// pages were idle.
+    #[inline]
+    pub(super) fn take(&mut self, from: usize, len: usize, old: Summary) -> (Summary, usize) {
         debug_assert!(self.is_free(from, len));
+        let (first, end) = self.free_around(from, len);
         bitmap::set_run(&mut self.allocated, from, len);
         let idle = bitmap::count_run(&self.idle, from, len);
         if idle > 0 {
             bitmap::clear_run(&mut self.idle, from, len);
         }
-        idle
+        let left = (from - first).max(end - from - len);
+        // Only if the longest run was cut are the others looked at, and not if they can't be longer.
+        let max = if end - first < old.max() {
+            old.max()
+        } else if left >= CHUNK_PAGES - (end - first) {
+            left
+        } else {
+            return (self.summary(), idle);
+        };
+        let at_start = if first == 0 { from } else { old.start() };
+        let at_end = if end == CHUNK_PAGES { end - from - len } else { old.end() };
+        (Summary::new(at_start, max, at_end), idle)
     }
 
-    /// Frees taken pages, as idle ones or as ones without memory.
+    /// Frees taken pages, as idle ones or as ones without memory; returns the chunk's new summary, if
+    /// `old` was the one before.
     #[inline]
-    pub(super) fn give(&mut self, from: usize, len: usize, idle: bool) {
+    pub(super) fn give(&mut self, from: usize, len: usize, idle: bool, old: Summary) -> Summary {
         debug_assert!(self.is_taken(from, len));
         bitmap::clear_run(&mut self.allocated, from, len);
         if idle {
             bitmap::set_run(&mut self.idle, from, len);
         }
+        let (first, end) = self.free_around(from, len);
+        let at_start = if first == 0 { end } else { old.start() };
+        let at_end = if end == CHUNK_PAGES { end - first } else { old.end() };
+        Summary::new(at_start, old.max().max(end - first), at_end)
+    }
+
+    /// Takes all pages for good.
+    pub(super) fn make_hole(&mut self) {
+        *self = Self { allocated: [u64::MAX; WORDS], idle: [0; WORDS] };
     }
 
     /// The pages of the aligned blocks of `granule` pages (a power of two, at most 256) that are free as
@@ -173,11 +203,16 @@ pub(super) fn last_run(bits: &Bits) -> Option<(usize, usize)> {
 
 /// How many bits right below bit `end` are set.
 pub(super) fn ones_below(bits: &Bits, end: usize) -> usize {
+    run_below(end, |word| bits[word])
+}
+
+/// How many bits right below bit `end` are set in the words that `word` gives.
+#[inline]
+fn run_below(end: usize, word: impl Fn(usize) -> u64) -> usize {
     let mut at = end;
     while at > 0 {
-        let word = bits[(at - 1) / 64];
         let in_word = (at - 1) % 64 + 1;
-        let ones = ((word << (64 - in_word)).leading_ones() as usize).min(in_word);
+        let ones = ((word((at - 1) / 64) << (64 - in_word)).leading_ones() as usize).min(in_word);
         at -= ones;
         if ones < in_word {
             break;

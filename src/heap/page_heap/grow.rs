@@ -78,7 +78,7 @@ impl PageHeap {
         self.advise_growth(backing, count);
         let (first, pages) = (self.top, count * CHUNK_PAGES);
         self.top += count;
-        self.tree.refresh(first, self.top - 1);
+        self.tree.add(first, count);
         self.stats.mapped += pages;
         self.stats.released += pages;
         self.lower_hints(first * CHUNK_PAGES);
@@ -86,7 +86,7 @@ impl PageHeap {
 
     /// Passes by a chunk of which somebody else has mapped a part: it counts as taken for good.
     fn add_hole(&mut self) {
-        self.tree.chunk_mut(self.top).take(0, CHUNK_PAGES);
+        self.tree.add_hole(self.top);
         self.top += 1;
         self.stats.holes += CHUNK_PAGES;
     }

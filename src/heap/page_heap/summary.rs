@@ -76,16 +76,24 @@ impl Summary {
         self.field(2)
     }
 
-    /// The summary of neighbours, each of `pages` pages, in the order of their addresses.
+    /// The summary of neighbours, each of `pages` pages, in the order of their addresses; none is a whole
+    /// root entry.
     #[inline]
     pub(crate) fn merge(parts: &[Self], pages: usize) -> Self {
         let (mut start, mut max, mut end) = (0, 0, 0);
         for (i, part) in parts.iter().enumerate() {
-            if start == i * pages {
-                start += part.start();
+            // Most parts of a heap in use have nothing free.
+            if part.0 == 0 {
+                end = 0;
+                continue;
             }
-            max = max.max(part.max()).max(end + part.start());
-            end = if part.start() == pages { end + pages } else { part.end() };
+            let [part_start, part_max, part_end] =
+                [0, 1, 2].map(|field| (part.0 >> (field * FIELD_BITS) & FIELD_MASK) as usize);
+            if start == i * pages {
+                start += part_start;
+            }
+            max = max.max(part_max).max(end + part_start);
+            end = if part_start == pages { end + pages } else { part_end };
         }
         Self::new(start, max, end)
     }

@@ -13,6 +13,16 @@ pub(crate) const fn entries(level: usize, chunks: usize) -> usize {
     (count + FAN_OUT - 1) & !(FAN_OUT - 1)
 }
 
+/// The chunks that a run of pages touches, with the part of each: (chunk, first page in it, pages).
+pub(super) fn parts(page: usize, pages: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let end = page + pages;
+    (page / CHUNK_PAGES..end.div_ceil(CHUNK_PAGES)).map(move |chunk| {
+        let from = page.max(chunk * CHUNK_PAGES);
+        let to = end.min((chunk + 1) * CHUNK_PAGES);
+        (chunk, from % CHUNK_PAGES, to - from)
+    })
+}
+
 /// The chunks and the levels of summaries above them: where they lie, and how many there can be.
 ///
 /// The arrays cover the whole range. They read as zeros above the part in use, and only the part in use
@@ -51,12 +61,51 @@ impl Tree {
         unsafe { &*self.chunks.add(i) }
     }
 
-    /// Chunk `i` of the range, to change it; [`Self::refresh`] must follow.
+    /// Chunk `i` of the range, to change it; what depends on it must follow.
     #[inline]
-    pub(super) fn chunk_mut(&mut self, i: usize) -> &mut Chunk {
+    fn chunk_mut(&mut self, i: usize) -> &mut Chunk {
         check(i < self.range);
         // SAFETY: as in `chunk`, and `&mut self` makes this the only reference.
         unsafe { &mut *self.chunks.add(i) }
+    }
+
+    /// Takes a run of free pages; returns how many of them were idle.
+    #[inline]
+    pub(super) fn take(&mut self, page: usize, pages: usize) -> usize {
+        let (mut idle, mut changed) = (0, false);
+        for (i, from, len) in parts(page, pages) {
+            let old = self.get(LEAF, i);
+            let (summary, idle_here) = self.chunk_mut(i).take(from, len, old);
+            changed |= self.set(LEAF, i, summary);
+            idle += idle_here;
+        }
+        self.refresh_above(page, pages, changed);
+        idle
+    }
+
+    /// Frees a run of taken pages, as idle ones or as ones without memory.
+    #[inline]
+    pub(super) fn give(&mut self, page: usize, pages: usize, idle: bool) {
+        let mut changed = false;
+        for (i, from, len) in parts(page, pages) {
+            let old = self.get(LEAF, i);
+            let summary = self.chunk_mut(i).give(from, len, idle, old);
+            changed |= self.set(LEAF, i, summary);
+        }
+        self.refresh_above(page, pages, changed);
+    }
+
+    /// Adds `count` free chunks without memory from chunk `first` on, which were never added before.
+    pub(super) fn add(&mut self, first: usize, count: usize) {
+        for i in first..first + count {
+            self.set(LEAF, i, Summary::all(CHUNK_PAGES));
+        }
+        self.refresh_above(first * CHUNK_PAGES, count * CHUNK_PAGES, true);
+    }
+
+    /// Adds a chunk of which nothing is ever free.
+    pub(super) fn add_hole(&mut self, i: usize) {
+        self.chunk_mut(i).make_hole();
     }
 
     /// The siblings that begin with entry `first` of `level`.
@@ -84,15 +133,12 @@ impl Tree {
         changed
     }
 
-    /// Brings the summaries over the chunks `first ..= last` up to date with their bits.
+    /// Brings the summaries above the leaves of a run of pages up to date, if a leaf has changed.
+    ///
+    /// Most changes stop below the root: once nothing changes at a level, nothing does above it.
     #[inline]
-    pub(super) fn refresh(&mut self, mut first: usize, mut last: usize) {
-        let mut changed = false;
-        for i in first..=last {
-            let summary = self.chunk(i).summary();
-            changed |= self.set(LEAF, i, summary);
-        }
-        // Most changes stop below the root: once nothing changes at a level, nothing does above it.
+    fn refresh_above(&mut self, page: usize, pages: usize, mut changed: bool) {
+        let (mut first, mut last) = (page / CHUNK_PAGES, (page + pages - 1) / CHUNK_PAGES);
         for level in (0..LEAF).rev() {
             if !changed {
                 return;
