@@ -2,7 +2,7 @@
 // flags: -pthread
 #include "test.h"
 
-enum { THREADS = 6, FORKS = 300, CHILD_SECONDS = 60 };
+enum { THREADS = 6, FORKS = 120, CHILD_SECONDS = 60 };
 static volatile int stop;
 
 /* All kinds of slow paths: caches overflow, spans come and go, large objects move. */

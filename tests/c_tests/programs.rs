@@ -122,6 +122,7 @@ programs! {
         rseq_valgrind
         ;
     cpp:
+        cxx_besom_h
         cxx_bad_alloc
         cxx_containers
         cxx_new_handler
