@@ -107,6 +107,11 @@ pub(crate) fn range() -> core::ops::Range<usize> {
     SPACE.base().0..SPACE.base().0 + SPACE.range_bytes()
 }
 
+/// Calls `each` with address and bytes of the mappings that hold the tables beside the heap.
+pub(crate) fn for_each_table(each: impl FnMut(Addr, usize)) {
+    SPACE.for_each_table(each);
+}
+
 /// Calls `each` for every span, in the order of addresses. Racy unless spans are kept from changing.
 pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
     let top = HEAP.lock().top_chunks();

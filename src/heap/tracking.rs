@@ -59,6 +59,17 @@ impl Record {
         self.info.load(Relaxed) & flag != 0
     }
 
+    /// Notes that check `number` found the object lost.
+    pub(crate) fn note_lost(&self, number: u32) {
+        self.generation.store(number, Relaxed);
+        self.add(LOST);
+    }
+
+    /// Whether the check before check `number` found the object lost.
+    pub(crate) fn lost_before(&self, number: u32) -> bool {
+        self.has(LOST) && self.generation.load(Relaxed).wrapping_add(1) == number
+    }
+
     /// Sets a flag of a live object.
     pub(crate) fn add(&self, flag: u64) {
         self.info.fetch_or(flag, Relaxed);

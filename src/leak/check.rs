@@ -24,7 +24,11 @@ use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{cpu, file::File, message, message::say};
 use alloc::{format, string::String, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Why a check is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +72,11 @@ static PROGRAM_SUPPRESSIONS: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), 
 /// Checks made so far.
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
+}
+
+/// In a child of the program's: a check of the parent's is not this process's.
+pub(crate) fn reset_after_fork() {
+    HAS_REPORTED.store(false, Relaxed);
 }
 
 /// Sets the suppressions that the program brings along.
@@ -255,13 +264,10 @@ fn try_work(
     mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
     let only_new = config::is_on(Key::OnlyNew) || kept.trigger == Trigger::CallRecoverable;
     let mut list = LostList::new(kept.lost_list);
-    let (totals, groups) = mark::classify(
-        &marker,
-        options.report_objects,
-        options.show_reachable,
-        only_new,
-        |hit, _| list.push(hit),
-    );
+    let (totals, groups) =
+        mark::classify(&marker, options.report_objects, options.show_reachable, only_new, |hit, _| {
+            list.push(hit)
+        });
     times.note(Phase::Classify);
     if marker.is_incomplete() {
         return Err(NoMemory);
@@ -374,7 +380,10 @@ fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_
         .collect();
     let not_seen: Vec<&str> = not_seen.iter().map(String::as_str).collect();
     let mut command = [0; 4096];
-    let command = File::open(c"/proc/self/cmdline").map_or(&command[..0], |file| file.read_all(&mut command));
+    let command = match File::open(c"/proc/self/cmdline") {
+        Ok(file) => file.read_all(&mut command),
+        Err(_) => &[],
+    };
     session.write(&LeakReport {
         pid: super::process(),
         command,
@@ -395,8 +404,14 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
         }
     }
     let said = [
-        (notes.no_maps, "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched"),
-        (notes.no_threads, "glibc's list of threads is not as known: thread-local storage was searched as mappings"),
+        (
+            notes.no_maps,
+            "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched",
+        ),
+        (
+            notes.no_threads,
+            "glibc's list of threads is not as known: thread-local storage was searched as mappings",
+        ),
         (notes.broken_list, "glibc's list of threads led nowhere: some thread-local storage may be missing"),
         (notes.untried, "some pages could not be tried before they were read"),
     ];

@@ -38,6 +38,13 @@ pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     }
 }
 
+/// The stack pointer of the frame that called the function whose code lies in `code`, if one of the
+/// calling thread's frames is in it.
+pub(crate) fn caller_of_function(code: core::ops::Range<usize>) -> Option<usize> {
+    // SAFETY: the registers are this function's, which runs until the walk is over.
+    unsafe { walk::caller_of_function(Cursor::here(), table()?, code) }
+}
+
 /// Whether the rules that led to `frames` are still those of the modules loaded now. `epoch` is what
 /// [`epoch`] said before the walk. If not, the wrong rules are forgotten.
 pub(super) fn is_unchanged(frames: &[usize], epoch_before: usize) -> bool {

@@ -112,6 +112,24 @@ fn walk_carefully<'a>(mut cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> 
     sink
 }
 
+/// Walks until a frame lies in `code` and returns its caller's stack pointer.
+///
+/// # Safety
+/// As for [`walk`].
+pub(super) unsafe fn caller_of_function(
+    mut cursor: Cursor,
+    rules: &Table,
+    code: core::ops::Range<usize>,
+) -> Option<usize> {
+    loop {
+        let next = careful_step(cursor, rules)?;
+        if code.contains(&cursor.pc) {
+            return Some(next.sp);
+        }
+        cursor = next;
+    }
+}
+
 /// One step with every check, whatever the rule. `None` at the end of the stack.
 #[cold]
 #[inline(never)]

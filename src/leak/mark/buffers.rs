@@ -5,7 +5,10 @@
 //! problem). Buffers are never unmapped while workers run.
 
 use crate::leak::own_memory;
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::{AcqRel, Acquire, Relaxed}};
+use crate::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 /// Words to scan: first address and bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

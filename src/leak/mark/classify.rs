@@ -33,7 +33,9 @@ pub(crate) type Groups = BTreeMap<GroupKey, Lost>;
 fn mark_possible(marker: &Marker<'_>) {
     marker.mark_from_roots(|feeder| {
         marker.objects().for_each(|hit, _| {
-            if marker.objects().is_ignored(hit.number) && marker.objects().color(hit.number) < Color::Reachable {
+            if marker.objects().is_ignored(hit.number)
+                && marker.objects().color(hit.number) < Color::Reachable
+            {
                 feeder.object(hit.start);
             }
         });
@@ -89,7 +91,8 @@ pub(crate) fn classify(
     marker: &Marker<'_>,
     list_objects: bool,
     list_reachable: bool,
-    mut each_lost: impl FnMut(Hit, &'static Record, Kind),
+    only_new: bool,
+    mut each_lost: impl FnMut(usize, Kind),
 ) -> (Totals, Groups) {
     let objects = marker.objects();
     let mut stack = Vec::new();
@@ -102,10 +105,14 @@ pub(crate) fn classify(
     let (mut totals, mut groups) = (Totals::NONE, Groups::new());
     objects.for_each(|hit, record| {
         let kind = kind_of(objects.color(hit.number));
-        totals.add(kind, amount_of(record));
         if kind.is_lost() {
-            each_lost(hit, record, kind);
-        } else if !(list_reachable && kind == Kind::Reachable) {
+            each_lost(hit.start, kind);
+            if only_new && record.has(tracking::REPORTED) {
+                return;
+            }
+        }
+        totals.add(kind, amount_of(record));
+        if !kind.is_lost() && !(list_reachable && kind == Kind::Reachable) {
             return;
         }
         let group = groups.entry(GroupKey { stack: record.stack.load(Relaxed), kind }).or_default();
@@ -128,7 +135,9 @@ fn paint_clique(marker: &Marker<'_>, leader: Hit, stack: &mut Vec<Hit>) {
         let (start, end) = objects.extent(hit);
         for at in (start..end.saturating_sub(size_of::<usize>() - 1)).step_by(size_of::<usize>()) {
             let word = marker.word(at);
-            let Some(found) = objects.find(word).filter(|found| found.number != leader.number) else { continue };
+            let Some(found) = objects.find(word).filter(|found| found.number != leader.number) else {
+                continue;
+            };
             match objects.color(found.number) {
                 // Met before, as the leader of its own clique: what it leads to is painted already.
                 Color::Definite => objects.repaint(found.number, Color::Indirect),

@@ -4,7 +4,10 @@ use super::buffers::{BufferId, ITEMS, Item, Pool};
 use super::objects::{Color, Hit, Objects};
 use crate::base::Addr;
 use crate::leak::{peek, snapshot};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::{AcqRel, Acquire, Relaxed}};
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 /// Longer ranges are cut, so that several workers can share them (Go's "oblets").
 const MAX_SCAN_BYTES: usize = 128 << 10;
@@ -78,6 +81,13 @@ impl<'a> Marker<'a> {
             // SAFETY: as in `scan_directly`.
             Reader::Direct => unsafe { peek::directly(at) },
             Reader::ThroughKernel => peek::through_kernel(at).unwrap_or(0),
+        }
+    }
+
+    /// Takes the object around `at` for reachable, without following it.
+    pub(crate) fn keep(&self, at: usize) {
+        if let Some(hit) = self.objects.find(at) {
+            self.objects.paint(hit.number, Color::Reachable, Color::Reachable);
         }
     }
 
