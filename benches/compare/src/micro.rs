@@ -1,0 +1,113 @@
+//! The catalogue of single-threaded loops (`workloads/micro.c`, `workloads/sized.cc`).
+
+use crate::cli::Family::Micro;
+use crate::compile::Tools;
+use crate::measure::Task;
+use crate::workload::Workload;
+
+/// Ten sizes from the smallest class to beyond the largest.
+const HOT_SIZES: [usize; 10] = [8, 16, 32, 64, 128, 256, 512, 1024, 4096, 32768];
+
+/// All micro workloads; in `quick` mode fewer operations and no loop that needs gigabytes.
+pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
+    let mut list = Vec::new();
+    let scale = if quick { 1 } else { 10 };
+    hot(tools, scale * 1_000_000, &mut list);
+    batches(tools, scale * 1_000_000, &mut list);
+    churn(tools, scale, quick, &mut list);
+    operators(tools, scale * 1_000_000, &mut list);
+    zeroed_and_aligned(tools, scale, &mut list);
+    grow(tools, quick, &mut list);
+    large(tools, scale, &mut list);
+    list
+}
+
+fn micro(tools: &Tools, arguments: &str) -> Task {
+    Task::new(tools.path("micro"), arguments.split(' '))
+}
+
+fn add(list: &mut Vec<Workload>, tools: &Tools, name: String, arguments: String) {
+    list.push(Workload::command(Micro, name, micro(tools, &arguments)));
+}
+
+fn hot(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
+    for size in HOT_SIZES {
+        let bare = micro(tools, &format!("limit {size} {ops}"));
+        let task = micro(tools, &format!("hot {size} {ops}"));
+        list.push(
+            Workload::command(Micro, format!("hot-{size}"), task)
+                .bare(bare)
+                .on_curve("hot pair, bytes", size),
+        );
+    }
+}
+
+fn batches(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
+    for order in ["fifo", "lifo"] {
+        for (size, length) in [(16, 100), (64, 1000), (64, 100_000), (512, 1000), (2048, 1000)] {
+            add(list, tools, format!("{order}-{size}x{length}"), format!("{order} {size} {length} {ops}"));
+        }
+    }
+}
+
+fn churn(tools: &Tools, scale: usize, quick: bool, list: &mut Vec<Workload>) {
+    for exponent in 3..=(if quick { 6 } else { 7 }) {
+        let (live, ops) = (10usize.pow(exponent), scale * 500_000);
+        let bare = micro(tools, &format!("array {live} {ops}"));
+        let task = micro(tools, &format!("churn {live} {ops}"));
+        let name = format!("churn-1e{exponent}");
+        list.push(
+            Workload::command(Micro, name, task).bare(bare).on_curve("random churn, live objects", live),
+        );
+    }
+}
+
+fn operators(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
+    let mut push = |name: String, arguments: String| {
+        list.push(Workload::command(Micro, name, Task::new(tools.path("sized"), arguments.split(' '))));
+    };
+    for size in [16, 64, 512] {
+        push(format!("new-delete-sized-{size}"), format!("sized {size} {ops}"));
+        push(format!("new-delete-{size}"), format!("unsized {size} {ops}"));
+    }
+    push("new-delete-sized-mixed".into(), format!("mixed {ops}"));
+    push("new-delete-mixed".into(), format!("mixed-unsized {ops}"));
+}
+
+fn zeroed_and_aligned(tools: &Tools, scale: usize, list: &mut Vec<Workload>) {
+    for (size, ops) in [("32", 1_000_000), ("1k", 500_000), ("64k", 10_000), ("1m", 500)] {
+        add(list, tools, format!("calloc-{size}"), format!("calloc {size} {}", ops * scale));
+    }
+    for (align, size, ops) in [("32", "32", 500_000), ("64", "100", 500_000), ("4k", "4k", 200_000)] {
+        add(
+            list,
+            tools,
+            format!("aligned-{align}-{size}"),
+            format!("aligned {align} {size} {}", ops * scale),
+        );
+    }
+}
+
+fn grow(tools: &Tools, quick: bool, list: &mut Vec<Workload>) {
+    let one = if quick { "128m" } else { "1g" };
+    add(list, tools, format!("realloc-one-{one}"), format!("grow 1 {one} 10"));
+    let many = if quick { "32k" } else { "512k" };
+    add(list, tools, format!("realloc-1000-{many}"), format!("grow 1000 {many} 50"));
+}
+
+fn large(tools: &Tools, scale: usize, list: &mut Vec<Workload>) {
+    let sizes = [
+        ("32k", 50_000),
+        ("64k", 50_000),
+        ("128k", 20_000),
+        ("256k", 10_000),
+        ("1m", 2_000),
+        ("4m", 200),
+        ("16m", 40),
+        ("64m", 10),
+    ];
+    for (size, ops) in sizes {
+        add(list, tools, format!("large-{size}"), format!("large {size} {}", ops * scale.min(4)));
+    }
+    add(list, tools, "large-mixed".into(), format!("mixed {}", 500 * scale));
+}

@@ -1,0 +1,84 @@
+//! The table on stdout.
+
+use crate::peers::BESOM;
+use crate::ratios::{Quantity, against_best_single, best, ratio_to_best, relative_means};
+use crate::runner::{BARE, Cell, Row};
+
+/// A time with three significant digits and its unit.
+pub fn time(ns: f64) -> String {
+    let (value, unit) = match ns {
+        ns if ns < 1e3 => (ns, "ns"),
+        ns if ns < 1e6 => (ns / 1e3, "µs"),
+        ns if ns < 1e9 => (ns / 1e6, "ms"),
+        ns => (ns / 1e9, "s"),
+    };
+    format!("{value:.*} {unit}", digits(value))
+}
+
+/// Memory with three significant digits and its unit, from KiB.
+pub fn memory(kib: f64) -> String {
+    let (value, unit) = match kib {
+        kib if kib < 1024.0 => (kib, "KiB"),
+        kib if kib < 1024.0 * 1024.0 => (kib / 1024.0, "MiB"),
+        kib => (kib / 1024.0 / 1024.0, "GiB"),
+    };
+    format!("{value:.*} {unit}", digits(value))
+}
+
+fn digits(value: f64) -> usize {
+    match value {
+        value if value < 10.0 => 2,
+        value if value < 100.0 => 1,
+        _ => 0,
+    }
+}
+
+/// Prints the heading once the allocators are known.
+pub fn print_heading(names: &[String]) {
+    let columns: String = names.iter().map(|name| format!("{name:>19}")).collect();
+    println!("{:<26}{columns}{:>19}   besom / best (time, peak)", "time, peak memory", BARE);
+    NAMES.get_or_init(|| names.to_vec());
+}
+
+static NAMES: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+
+/// Prints one finished workload.
+pub fn print_row(row: &Row) {
+    let names = NAMES.get().map(Vec::as_slice).unwrap_or_default();
+    let known = names.iter().map(String::as_str).chain([BARE]);
+    let columns: String =
+        known.map(|name| row.cell(name).map_or_else(|| format!("{:>19}", "-"), column)).collect();
+    println!("{:<26}{columns}   {}", row.workload, verdict(row));
+}
+
+fn column(cell: &Cell) -> String {
+    format!("{:>10}{:>9}", time(cell.time.value), memory(cell.peak.value).replace(' ', "").replace("iB", ""))
+}
+
+fn verdict(row: &Row) -> String {
+    let part = |quantity| {
+        let (ratio, spread) = ratio_to_best(row, quantity)?;
+        let name = &best(row, quantity)?.allocator;
+        Some(format!("{ratio:.2} ± {:.0} % {name}", spread * 100.0))
+    };
+    match (part(Quantity::Time), part(Quantity::Peak)) {
+        (Some(time), Some(peak)) => format!("{time}, {peak}"),
+        _ => String::new(),
+    }
+}
+
+/// Prints the geometric means over all rows of `title`.
+pub fn print_means(title: &str, rows: &[&Row], names: &[String]) {
+    for quantity in [Quantity::Time, Quantity::Peak] {
+        let means = relative_means(rows, names, quantity);
+        let list: Vec<_> = means.iter().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
+        println!(
+            "{title}, geometric mean of {} (best of each row = 1): {}",
+            quantity.name(),
+            list.join("  ")
+        );
+        if let Some((peer, ratio)) = against_best_single(&means) {
+            println!("{title}, {}: {BESOM} / {peer}, the best single peer = {ratio:.3}", quantity.name());
+        }
+    }
+}
