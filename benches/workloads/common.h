@@ -3,6 +3,7 @@
 // A workload prints to stdout, one fact a line:
 //   result <ns per operation> <operations>
 //   sample <seconds> <live bytes> <resident bytes>            memory over time
+//   base <bytes>                                              resident before the first allocation
 //   phase <name> <live> <resident now> <after 1 s> <after 10 s>
 // Workloads keep their own bookkeeping in mmap'ed memory, so that only what is
 // measured goes through the allocator.

@@ -5,6 +5,8 @@
 //   micro fifo|lifo SIZE BATCH OPS    allocate a batch, free it in the same or the reverse order
 //   micro churn LIVE OPS          replace random objects among LIVE live ones, sizes as programs ask
 //   micro array LIVE OPS          the same accesses with no allocator: the cache misses in `churn`
+//   micro heap BYTES OPS          replace random objects of 256 to 2048 bytes in a heap of BYTES live
+//   micro heap-array BYTES OPS    its control
 //   micro calloc SIZE OPS         calloc, touch, free, eight alive
 //   micro aligned ALIGN SIZE OPS  posix_memalign in batches of 100
 //   micro grow VECTORS BYTES STEP realloc VECTORS vectors in turn by STEP percent until each has BYTES
@@ -62,32 +64,31 @@ static void batch(int argc, char **argv, int reverse) {
 static void fifo(int argc, char **argv) { batch(argc, argv, 0); }
 static void lifo(int argc, char **argv) { batch(argc, argv, 1); }
 
-static void churn(int argc, char **argv) {
-    size_t live = arg_number(argc, argv, 2, 1000), ops = arg_number(argc, argv, 3, 1000000);
+// Replaces random objects among `live`; sizes from `low` up, or as programs ask if `low` is 0.
+static void replace_small(size_t live, size_t ops, size_t low, size_t high) {
     char **objects = table(live * sizeof *objects);
     rng r = rng_new(7);
-    for (size_t i = 0; i < live; i++) *(objects[i] = must(malloc(rng_size(&r, 512)))) = 1;
     uint64_t start = now_ns();
-    for (size_t i = 0; i < ops; i++) {
-        size_t k = rng_below(&r, live);
+    for (size_t i = 0; i < live + ops; i++) {
+        if (i == live) start = now_ns();
+        size_t k = i < live ? i : rng_below(&r, live);
         free(objects[k]);
-        *(objects[k] = must(malloc(rng_size(&r, 512)))) = (char)i;
+        *(objects[k] = must(malloc(low ? low + rng_below(&r, high - low) : rng_size(&r, high)))) = (char)i;
     }
     result(now_ns() - start, ops);
 }
 
-static void array(int argc, char **argv) {
-    size_t live = arg_number(argc, argv, 2, 1000), ops = arg_number(argc, argv, 3, 1000000);
-    char **objects = table(live * sizeof *objects), *memory = table((live + 1) * 48);
+// The same with no allocator but a cache of one object: what was freed last is given out next, still warm.
+static void replace_bare(size_t live, size_t ops, size_t stride) {
+    char **objects = table(live * sizeof *objects), *memory = table((live + 1) * stride);
     rng r = rng_new(7);
-    for (size_t i = 0; i < live; i++) *(objects[i] = memory + 48 * i) = 1;
+    for (size_t i = 0; i < live; i++) *(objects[i] = memory + stride * i) = 1;
     for (size_t i = live; i-- > 1;) {
         size_t k = rng_below(&r, i + 1);
         char *other = objects[k];
         objects[k] = objects[i], objects[i] = other;
     }
-    // A cache of one object: what was freed last is given out next, warm, as a LIFO cache does.
-    char *spare = memory + 48 * live;
+    char *spare = memory + stride * live;
     uint64_t start = now_ns();
     for (size_t i = 0; i < ops; i++) {
         size_t k = rng_below(&r, live), size = rng_size(&r, 512);
@@ -97,6 +98,25 @@ static void array(int argc, char **argv) {
         spare = old;
     }
     result(now_ns() - start, ops);
+}
+
+static void churn(int argc, char **argv) {
+    replace_small(arg_number(argc, argv, 2, 1000), arg_number(argc, argv, 3, 1000000), 0, 512);
+}
+
+static void array(int argc, char **argv) {
+    replace_bare(arg_number(argc, argv, 2, 1000), arg_number(argc, argv, 3, 1000000), 48);
+}
+
+enum { HEAP_MEAN = (256 + 2048) / 2 };
+
+static void heap(int argc, char **argv) {
+    size_t live = arg_number(argc, argv, 2, MIB) / HEAP_MEAN + 1;
+    replace_small(live, arg_number(argc, argv, 3, 1000000), 256, 2048);
+}
+
+static void heap_array(int argc, char **argv) {
+    replace_bare(arg_number(argc, argv, 2, MIB) / HEAP_MEAN + 1, arg_number(argc, argv, 3, 1000000), HEAP_MEAN);
 }
 
 // Writes a byte in each page, as a program that uses its memory does.
@@ -178,6 +198,7 @@ static void mixed(int argc, char **argv) { replace_large(32 * KIB, 4 * MIB, 64, 
 int main(int argc, char **argv) {
     static const loop_entry loops[] = {
         {"hot", hot},       {"limit", limit},   {"fifo", fifo}, {"lifo", lifo},   {"churn", churn}, {"array", array},
+        {"heap", heap},     {"heap-array", heap_array},
         {"calloc", zeroed}, {"aligned", aligned}, {"grow", grow}, {"large", large}, {"mixed", mixed},
     };
     return run_named(loops, sizeof loops / sizeof *loops, argc, argv);

@@ -35,14 +35,12 @@ impl Machine {
     /// Looks at this machine.
     pub fn look() -> Machine {
         let cpuinfo = read("/proc/cpuinfo");
-        let memory = field(&read("/proc/meminfo"), "MemTotal");
-        let kib: u64 = memory.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
         let cpu = [field(&cpuinfo, "model name"), std::env::consts::ARCH.to_string()].join(" ");
         let frequency = field(&cpuinfo, "cpu MHz");
         Machine {
             cpu: if frequency.is_empty() { cpu } else { format!("{cpu}, {frequency} MHz now") },
             cores: cores(),
-            memory_mib: kib / 1024,
+            memory_mib: memory_mib(),
             kernel: first_line("uname", &["-sr"]),
             glibc: first_line("getconf", &["GNU_LIBC_VERSION"]),
             compiler: first_line("cc", &["--version"]),
@@ -53,6 +51,13 @@ impl Machine {
             commit: first_line("git", &["describe", "--always", "--dirty"]),
         }
     }
+}
+
+/// The machine's memory in MiB.
+pub fn memory_mib() -> u64 {
+    let memory = field(&read("/proc/meminfo"), "MemTotal");
+    let kib: u64 = memory.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    kib / 1024
 }
 
 /// Logical CPUs this process may run on.

@@ -7,10 +7,12 @@ mod machine;
 mod measure;
 mod micro;
 mod peers;
+mod phases;
 mod ratios;
 mod runner;
 mod statistics;
 mod table;
+mod threads;
 mod workload;
 
 use clap::Parser;
@@ -32,7 +34,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     let tools = Tools::build(repository().join("target/bench/programs"))?;
-    let workloads = micro::workloads(&tools, options.quick);
+    let mut workloads = micro::workloads(&tools, options.quick);
+    workloads.extend(threads::workloads(&tools, options.quick));
+    workloads.extend(phases::workloads(&tools, options.quick));
     if options.list {
         workloads.iter().for_each(|workload| println!("{}/{}", workload.family.name(), workload.name));
         return Ok(());

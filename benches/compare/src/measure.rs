@@ -18,7 +18,8 @@ pub struct Measurement {
     pub wall_ns: f64,
     /// User and system time of the process and its children, in nanoseconds.
     pub cpu_ns: f64,
-    /// The largest resident set of the process or of one of its children, in KiB.
+    /// The largest resident set of the process or of one of its children, in KiB; less what was there before the
+    /// first allocation, where the workload tells.
     pub peak_kib: f64,
     /// Page faults that needed no disk.
     pub faults: f64,
@@ -135,6 +136,9 @@ fn parse_lines(text: &str, into: &mut Measurement) {
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN);
         match words.first() {
             Some(&"result") if number(1) > 0.0 => (into.ns_per_op, into.ops) = (number(1), number(2)),
+            Some(&"base") if number(1) >= 0.0 => {
+                into.peak_kib = (into.peak_kib - number(1) / 1024.0).max(1.0)
+            }
             Some(&"sample") => into.samples.push([number(1), number(2), number(3)]),
             Some(&"phase") if words.len() == 6 => into.phases.push(Phase {
                 name: words[1].into(),

@@ -2,6 +2,7 @@
 
 use crate::cli::Family::Micro;
 use crate::compile::Tools;
+use crate::machine::memory_mib;
 use crate::measure::Task;
 use crate::workload::Workload;
 
@@ -15,6 +16,7 @@ pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
     hot(tools, scale * 1_000_000, &mut list);
     batches(tools, scale * 1_000_000, &mut list);
     churn(tools, scale, quick, &mut list);
+    heap(tools, quick, &mut list);
     operators(tools, scale * 1_000_000, &mut list);
     zeroed_and_aligned(tools, scale, &mut list);
     grow(tools, quick, &mut list);
@@ -58,6 +60,23 @@ fn churn(tools: &Tools, scale: usize, quick: bool, list: &mut Vec<Workload>) {
         let name = format!("churn-1e{exponent}");
         list.push(
             Workload::command(Micro, name, task).bare(bare).on_curve("random churn, live objects", live),
+        );
+    }
+}
+
+/// Live heaps from 1 KiB up to a few MiB in quick mode, else to 16 GiB or half of the machine's memory.
+fn heap(tools: &Tools, quick: bool, list: &mut Vec<Workload>) {
+    let (ops, largest_mib) =
+        if quick { (300_000, 16) } else { (3_000_000, (memory_mib() / 2).min(16 * 1024)) };
+    for (name, kib) in [("1k", 1), ("64k", 64), ("1m", 1 << 10), ("16m", 16 << 10), ("256m", 1 << 18)]
+        .into_iter()
+        .chain([("1g", 1 << 20), ("4g", 4 << 20), ("16g", 16 << 20)])
+        .filter(|&(_, kib)| kib as u64 <= largest_mib << 10)
+    {
+        let bare = micro(tools, &format!("heap-array {name} {ops}"));
+        let task = micro(tools, &format!("heap {name} {ops}"));
+        list.push(
+            Workload::command(Micro, format!("heap-{name}"), task).bare(bare).on_curve("live heap, KiB", kib),
         );
     }
 }
