@@ -70,12 +70,41 @@ pub fn relative_means(rows: &[&Row], names: &[String], quantity: Quantity) -> Ve
         .collect()
 }
 
-/// besom's geometric mean over that of the best single peer, with the peer's name.
-pub fn against_best_single(means: &[(String, f64)]) -> Option<(String, f64)> {
-    let besom = means.iter().find(|(name, _)| name == BESOM)?.1;
-    let peers = means.iter().filter(|(name, _)| name != BESOM);
-    let (name, best) = peers.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some((name.clone(), besom / best))
+/// besom against one peer over all rows that both finished.
+pub struct Against {
+    /// The peer.
+    pub peer: String,
+    /// The geometric mean of besom over the peer.
+    pub mean: f64,
+    /// The number of rows behind it.
+    pub rows: usize,
+}
+
+/// besom against each peer, in the order in which they appear.
+pub fn against_each(rows: &[&Row], quantity: Quantity) -> Vec<Against> {
+    let mut names: Vec<&str> = Vec::new();
+    for cell in rows.iter().flat_map(|row| peers(row)) {
+        if !names.contains(&cell.allocator.as_str()) {
+            names.push(&cell.allocator);
+        }
+    }
+    let against = |name: &str| {
+        let ratios: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| ratio(row, row.cell(name)?, quantity))
+            .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+            .collect();
+        let mean = geometric_mean(ratios.iter().copied())?;
+        Some(Against { peer: name.to_string(), mean, rows: ratios.len() })
+    };
+    names.into_iter().filter_map(against).collect()
+}
+
+/// The best single peer: the one against which besom does worst, among those that ran at least half as many rows
+/// as the one that ran most.
+pub fn best_single(all: &[Against]) -> Option<&Against> {
+    let most = all.iter().map(|against| against.rows).max()?;
+    all.iter().filter(|against| 2 * against.rows >= most).max_by(|a, b| a.mean.total_cmp(&b.mean))
 }
 
 trait PositiveDivision: Sized {

@@ -1,7 +1,7 @@
 //! The table on stdout.
 
 use crate::peers::BESOM;
-use crate::ratios::{Quantity, against_best_single, best, ratio_to_best, relative_means};
+use crate::ratios::{Quantity, against_each, best, best_single, ratio_to_best, relative_means};
 use crate::runner::{BARE, Cell, Row};
 
 /// A time with three significant digits and its unit.
@@ -77,8 +77,16 @@ pub fn print_means(title: &str, rows: &[&Row], names: &[String]) {
             quantity.name(),
             list.join("  ")
         );
-        if let Some((peer, ratio)) = against_best_single(&means) {
-            println!("{title}, {}: {BESOM} / {peer}, the best single peer = {ratio:.3}", quantity.name());
+        let each = against_each(rows, quantity);
+        if let Some(best) = best_single(&each) {
+            let list: Vec<_> = each.iter().map(|one| format!("{} {:.3}", one.peer, one.mean)).collect();
+            println!("{title}, {}: {BESOM} over each peer: {}", quantity.name(), list.join("  "));
+            println!(
+                "{title}, {}: {BESOM} over the best single peer, {}: {:.3}",
+                quantity.name(),
+                best.peer,
+                best.mean
+            );
         }
     }
 }
