@@ -15,7 +15,7 @@
 static char **slots;
 static size_t capacity, count, live, base, ops, target, wait_seconds;
 static int works;
-static uint64_t began, paused;
+static uint64_t began, started, paused;
 static rng r;
 
 // Bytes held beyond what the program had before its first allocation.
@@ -25,7 +25,7 @@ static size_t held(void) {
 }
 
 static void sample(void) {
-    printf("sample %.3f %zu %zu\n", (double)(now_ns() - began) / 1e9, live, held());
+    printf("sample %.3f %zu %zu\n", (double)(clock_ns(CLOCK_MONOTONIC) - started) / 1e9, live, held());
 }
 
 // About thirty samples a phase, whatever its length.
@@ -52,9 +52,9 @@ static void drop(size_t k) {
 }
 
 static void settle(double seconds) {
-    uint64_t until = now_ns() + (uint64_t)(seconds * 1e9);
+    uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
     void *objects[200];
-    while (now_ns() < until) {
+    while (clock_ns(CLOCK_MONOTONIC) < until) {
         for (size_t i = 0; works && i < 200; i++) *(char *)(objects[i] = must(malloc(rng_size(&r, 2048)))) = 1;
         for (size_t i = 0; works && i < 200; i++) free(objects[i]);
         usleep(10000);
@@ -164,6 +164,7 @@ int main(int argc, char **argv) {
         r = rng_new(5);
         base = resident();
         printf("base %zu\n", base);
+        started = clock_ns(CLOCK_MONOTONIC);
         began = now_ns();
         loops[i].run();
         return result(now_ns() - began - paused, ops), 0;

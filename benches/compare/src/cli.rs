@@ -31,6 +31,10 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Statistic::Median)]
     pub statistic: Statistic,
 
+    /// The time that is compared: `cpu` for a machine on which others compute at the same time
+    #[arg(long, value_enum, default_value_t = Clock::Wall)]
+    pub clock: Clock,
+
     /// Where report.md, report.json and the pictures go
     #[arg(long, default_value = "target/bench", value_name = "DIRECTORY")]
     pub out: PathBuf,
@@ -83,6 +87,16 @@ impl Family {
             Family::Programs => "programs",
         }
     }
+}
+
+/// Which time is compared.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// What a user waits for
+    Wall,
+    /// User and system time of all threads and children: waiting for locks and for the CPU does not count
+    Cpu,
 }
 
 /// How several rounds become one number.

@@ -1,6 +1,6 @@
 //! Builds the C and C++ workloads with the system's compiler.
 
-use crate::cli::repository;
+use crate::cli::{Clock, repository};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,13 +8,15 @@ use std::process::Command;
 pub struct Tools {
     /// The folder of binaries and of scratch files.
     pub folder: PathBuf,
+    /// The time that the workloads measure.
+    pub clock: Clock,
 }
 
 impl Tools {
     /// Compiles everything under `benches/workloads` into `folder`; an error holds the compiler's words.
-    pub fn build(folder: PathBuf) -> Result<Tools, String> {
+    pub fn build(folder: PathBuf, clock: Clock) -> Result<Tools, String> {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let tools = Tools { folder };
+        let tools = Tools { folder, clock };
         // -fno-builtin: no malloc/free pair is folded, no malloc and memset become a calloc.
         let c = ["-O2", "-g", "-fno-builtin", "-pthread"];
         tools.compile("cc", &["-O2", "-static"], "measure.c", "measure", &[])?;

@@ -1,5 +1,6 @@
 //! Runs one program once under one allocator and takes down what it cost.
 
+use crate::cli::Clock;
 use crate::compile::Tools;
 use crate::peers::Allocator;
 use serde::Serialize;
@@ -83,6 +84,7 @@ impl Task {
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("BENCH_CLOCK", if tools.clock == Clock::Cpu { "cpu" } else { "wall" })
             .env_remove("LD_PRELOAD")
             .env_remove("BESOM_LIB")
             .current_dir(&tools.folder)
@@ -92,6 +94,9 @@ impl Task {
         check(&output)?;
         let costs = std::fs::read_to_string(costs).map_err(|error| format!("costs.txt: {error}"))?;
         let mut measurement = parse_costs(&costs).ok_or("costs.txt is not as expected")?;
+        if tools.clock == Clock::Cpu {
+            measurement.ns_per_op = measurement.cpu_ns;
+        }
         parse_lines(&String::from_utf8_lossy(&output.stdout), &mut measurement);
         Ok(measurement)
     }

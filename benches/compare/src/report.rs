@@ -23,6 +23,8 @@ pub struct Report {
     pub rounds: u32,
     /// How the rounds became one number.
     pub statistic: crate::cli::Statistic,
+    /// Which time was compared.
+    pub clock: crate::cli::Clock,
     /// Everyone compared.
     pub allocators: Vec<Allocator>,
     /// Everyone and everything that could not be, or failed.

@@ -52,10 +52,15 @@ impl Row {
 /// Measures all workloads of a suite; a failed run becomes a line in `failures` and ends that pair.
 pub fn run(suite: &Suite, tools: &Tools, options: &Options, failures: &mut Vec<Missing>) -> Vec<Row> {
     let mut rows = Vec::new();
+    let names: Vec<_> = suite.subjects.iter().map(|subject| subject.allocator.name.as_str()).collect();
+    let mut family = None;
     for workload in &suite.workloads {
         if options.wants(workload.family, &workload.name) {
+            if family.replace(workload.family) != Some(workload.family) {
+                crate::table::print_heading(workload.family.name(), &names);
+            }
             let row = measure_row(workload, suite, tools, options, failures);
-            crate::table::print_row(&row);
+            crate::table::print_row(&row, &names);
             rows.push(row);
         }
     }

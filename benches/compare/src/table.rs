@@ -2,6 +2,7 @@
 
 use crate::peers::BESOM;
 use crate::ratios::{Quantity, against_each, best, best_single, ratio_to_best, relative_means};
+use crate::report::names;
 use crate::runner::{BARE, Cell, Row};
 
 /// A time with three significant digits and its unit.
@@ -33,19 +34,15 @@ fn digits(value: f64) -> usize {
     }
 }
 
-/// Prints the heading once the allocators are known.
-pub fn print_heading(names: &[String]) {
-    let columns: String = names.iter().map(|name| format!("{name:>19}")).collect();
-    println!("{:<26}{columns}{:>19}   besom / best (time, peak)", "time, peak memory", BARE);
-    NAMES.get_or_init(|| names.to_vec());
+/// Prints the heading of a family's table.
+pub fn print_heading(family: &str, names: &[&str]) {
+    let columns: String = names.iter().chain([&BARE]).map(|name| format!("{name:>19}")).collect();
+    println!("\n{family:<26}{columns}   {BESOM} / best (time, peak memory)");
 }
 
-static NAMES: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-
 /// Prints one finished workload.
-pub fn print_row(row: &Row) {
-    let names = NAMES.get().map(Vec::as_slice).unwrap_or_default();
-    let known = names.iter().map(String::as_str).chain([BARE]);
+pub fn print_row(row: &Row, names: &[&str]) {
+    let known = names.iter().copied().chain([BARE]);
     let columns: String =
         known.map(|name| row.cell(name).map_or_else(|| format!("{:>19}", "-"), column)).collect();
     println!("{:<26}{columns}   {}", row.workload, verdict(row));
@@ -68,9 +65,10 @@ fn verdict(row: &Row) -> String {
 }
 
 /// Prints the geometric means over all rows of `title`.
-pub fn print_means(title: &str, rows: &[&Row], names: &[String]) {
+pub fn print_means(title: &str, rows: &[&Row]) {
+    let names: Vec<_> = names(rows).into_iter().filter(|name| name != BARE).collect();
     for quantity in [Quantity::Time, Quantity::Peak] {
-        let means = relative_means(rows, names, quantity);
+        let means = relative_means(rows, &names, quantity);
         let list: Vec<_> = means.iter().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
         println!(
             "{title}, geometric mean of {} (best of each row = 1): {}",
