@@ -2,6 +2,7 @@
 //
 // A workload prints to stdout, one fact a line:
 //   result <ns per operation> <operations>
+//   operations <number>                                       instead of it: the time is that of the whole run
 //   sample <seconds> <live bytes> <resident bytes>            memory over time
 //   base <bytes>                                              resident before the first allocation
 //   phase <name> <live> <resident now> <after 1 s> <after 10 s>

@@ -1,6 +1,6 @@
 //! Peers that come as Rust crates, built from the crates' own C and C++ sources as shared libraries for preloading.
 
-use crate::cli::repository;
+use crate::cli::{Options, repository};
 use crate::install::Missing;
 use crate::peers::Allocator;
 use serde_json::Value;
@@ -28,16 +28,22 @@ const RECIPES: [Recipe; 4] = [
 ];
 
 /// Builds what is not built yet into `folder`; what can't be built is in the second list with the reason.
-pub fn find(folder: &Path, wanted: impl Fn(&str) -> bool) -> (Vec<Allocator>, Vec<Missing>) {
+/// In the quick bench only those that the command line names.
+pub fn find(folder: &Path, options: &Options) -> (Vec<Allocator>, Vec<Missing>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     let packages = packages();
-    for recipe in RECIPES.iter().filter(|recipe| wanted(recipe.name)) {
+    for recipe in RECIPES.iter().filter(|recipe| options.wants_allocator(recipe.name)) {
+        if options.quick && options.allocator.is_empty() {
+            let reason = format!("left out of the quick bench; `--allocator {}` brings it in", recipe.name);
+            missing.push(Missing::new(format!("{} under preload", recipe.name), reason));
+            continue;
+        }
         match packages.as_ref().map_err(Clone::clone).and_then(|packages| recipe.library(packages, folder)) {
             Ok(allocator) => found.push(allocator),
             Err(reason) => missing.push(Missing::new(format!("{} under preload", recipe.name), reason)),
         }
     }
-    if wanted("tcmalloc-google") {
+    if options.wants_allocator("tcmalloc-google") {
         let reason =
             "the crate tcmalloc-better builds no C symbols, so it is compared only among the Rust programs";
         missing.push(Missing::new("tcmalloc-google under preload", reason));

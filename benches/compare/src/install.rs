@@ -31,7 +31,7 @@ pub fn debian(package: &str, no_install: bool) -> Result<String, String> {
     }
     eprintln!("compare: installing {package}");
     let status = Command::new("apt-get")
-        .args(["install", "-y", "--no-install-recommends", package])
+        .args(["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", package])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

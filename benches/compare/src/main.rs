@@ -49,7 +49,7 @@ fn run(options: &Options) -> Result<(), String> {
     let tools = Tools::build(programs_folder(), options.clock)?;
     let machine = Machine::look();
     let (mut allocators, mut missing) = peers::find(options, &machine.glibc);
-    let (built, not_built) = crates::find(&tools.folder, |name| options.wants_allocator(name));
+    let (built, not_built) = crates::find(&tools.folder, options);
     allocators.extend(built);
     missing.extend(not_built);
     let preloaded = Suite {

@@ -141,6 +141,9 @@ fn parse_lines(text: &str, into: &mut Measurement) {
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN);
         match words.first() {
             Some(&"result") if number(1) > 0.0 => (into.ns_per_op, into.ops) = (number(1), number(2)),
+            Some(&"operations") if number(1) > 0.0 => {
+                (into.ns_per_op, into.ops) = (into.ns_per_op / number(1), number(1));
+            }
             Some(&"base") if number(1) >= 0.0 => {
                 into.peak_kib = (into.peak_kib - number(1) / 1024.0).max(1.0)
             }

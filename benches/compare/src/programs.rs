@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 /// All programs that are there or can be installed; the others are missing, with what to install.
 pub fn workloads(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Vec<Workload> {
-    let scale = if options.quick { 1 } else { 10 };
+    let scale = if options.quick { 1 } else { 20 };
     let mut list = vec![start_up()];
     for (name, candidate) in candidates(tools, options, scale) {
         if !options.wants(Programs, name) {
@@ -76,15 +76,15 @@ fn candidates<'a>(
             Box::new(move || {
                 let read = format!(".read {}", source_folder().join("bulk.sql").display());
                 let repeated =
-                    std::iter::repeat_n(read, scale.min(3)).flat_map(|read| [".open :memory:".into(), read]);
+                    std::iter::repeat_n(read, scale.min(4)).flat_map(|read| [".open :memory:".into(), read]);
                 let arguments = std::iter::once(":memory:".to_string()).chain(repeated);
                 command("sqlite3", Task::new(program("sqlite3", "sqlite3")?, arguments))
             }),
         ),
         ("gcc", Box::new(move || command("gcc", compile(tools, &program("gcc", "gcc")?, scale)?))),
         ("clang", Box::new(move || command("clang", compile(tools, &program("clang", "clang")?, scale)?))),
-        ("redis", Box::new(move || servers::redis(options, 20_000 * scale))),
-        ("postgresql", Box::new(move || servers::postgresql(options, 2_000 * scale))),
+        ("redis", Box::new(move || servers::redis(options, 5_000 * scale))),
+        ("postgresql", Box::new(move || servers::postgresql(options, 500 * scale))),
     ]
 }
 
@@ -123,7 +123,7 @@ fn python(options: &Options) -> Result<PathBuf, String> {
 /// `cc -O2` of a generated file.
 fn compile(tools: &Tools, compiler: &str, scale: usize) -> Result<Task, String> {
     let source = tools.path(&format!("large-{scale}.c"));
-    std::fs::write(&source, large_source(150 * scale))
+    std::fs::write(&source, large_source(40 * scale))
         .map_err(|error| format!("{}: {error}", source.display()))?;
     Ok(Task::new(
         compiler,

@@ -18,7 +18,7 @@ const SCALED: [(&str, &str, &str); 5] = [
 
 /// All thread workloads; in `quick` mode with two thread counts instead of the whole range.
 pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
-    let ops = if quick { 1_000_000 } else { 20_000_000 };
+    let ops = if quick { 300_000 } else { 20_000_000 };
     let mut list = Vec::new();
     for (name, arguments, curve) in SCALED {
         for threads in thread_counts(quick) {
