@@ -5,9 +5,12 @@
 //! checker's child may make them while other threads held any lock of libc.
 
 pub(crate) mod auxv;
+pub(crate) mod cpu;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod rseq;
 pub(crate) mod syscall;
 pub(crate) mod time;

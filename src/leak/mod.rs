@@ -1,0 +1,5 @@
+//! The leak finder.
+
+pub(crate) mod lsan_options;
+pub(crate) mod pattern;
+pub(crate) mod suppress;
