@@ -29,7 +29,7 @@ pub fn suite(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Su
             continue;
         }
         let binary = tools.path(&format!("rust-{name}"));
-        match build(feature, &binary, options.quick && name != BESOM) {
+        match build(feature, &binary) {
             Ok(()) => subjects.push(Subject {
                 allocator: Allocator { name: name.into(), library: None, version: version.into() },
                 binary: Some(binary),
@@ -54,14 +54,11 @@ pub fn workloads(quick: bool) -> Vec<Workload> {
         .into()
 }
 
-/// Builds one binary; `keep` takes one that an earlier run built, to keep the quick bench quick.
-fn build(feature: &str, binary: &Path, keep: bool) -> Result<(), String> {
-    if keep && binary.is_file() {
-        return Ok(());
-    }
+/// Builds one binary; cargo keeps the objects of each feature apart, so that a second time takes a moment.
+fn build(feature: &str, binary: &Path) -> Result<(), String> {
     let target = repository().join("target/bench/rust");
-    let name = if feature.is_empty() { "no allocator's feature" } else { feature };
-    eprintln!("compare: building the Rust programs with {name}");
+    let allocator = if feature.is_empty() { "the C library's allocator" } else { feature };
+    eprintln!("compare: building the Rust programs with {allocator}");
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(repository().join("benches/rust-programs/Cargo.toml")).arg("--target-dir").arg(&target);
