@@ -19,23 +19,30 @@ typedef struct {
     pthread_barrier_t *start;
     size_t index, threads, ops, extra;
     rng r;
+    uint64_t began;
 } worker;
 
-// Starts `threads` workers together and gives the time from the common start to the last one's end.
+// Waits for the others; each thread notes when it went on, since the main thread may be the last to get a CPU.
+static void begin(worker *w) {
+    pthread_barrier_wait(w->start);
+    w->began = now_ns();
+}
+
+// Starts `threads` workers together and gives the time from the first one's start to the last one's end.
 static uint64_t run_workers(size_t threads, size_t ops, size_t extra, void *(*body)(void *)) {
     if (threads > MAX_THREADS) die("too many threads");
     static worker workers[MAX_THREADS];
     static pthread_t ids[MAX_THREADS];
     pthread_barrier_t start;
-    pthread_barrier_init(&start, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&start, NULL, (unsigned)threads);
     for (size_t i = 0; i < threads; i++) {
-        workers[i] = (worker){&start, i, threads, ops, extra, rng_new(i + 1)};
+        workers[i] = (worker){&start, i, threads, ops, extra, rng_new(i + 1), 0};
         if (pthread_create(&ids[i], NULL, body, &workers[i])) die("pthread_create");
     }
-    pthread_barrier_wait(&start);
-    uint64_t began = now_ns();
     for (size_t i = 0; i < threads; i++) pthread_join(ids[i], NULL);
-    return now_ns() - began;
+    uint64_t ended = now_ns(), began = ended;
+    for (size_t i = 0; i < threads; i++) began = workers[i].began < began ? workers[i].began : began;
+    return ended - began;
 }
 
 // ---- larson: a server whose threads hand their table of objects to a successor when they end ----
@@ -61,7 +68,7 @@ static void *larson_shift(void *argument) {
 static void *larson_chain(void *argument) {
     worker *w = argument;
     shift s = {w->index * w->extra, w->extra, w->ops / 10, w->r};
-    pthread_barrier_wait(w->start);
+    begin(w);
     for (size_t turn = 0; turn < 10; turn++) {
         pthread_t id;
         if (pthread_create(&id, NULL, larson_shift, &s)) die("pthread_create");
@@ -120,7 +127,7 @@ static void *consume(queue *q, size_t batches) {
 static void *handoff_worker(void *argument) {
     worker *w = argument;
     queue *q = &queues[w->index / 2];
-    pthread_barrier_wait(w->start);
+    begin(w);
     return w->index % 2 ? consume(q, w->ops / BATCH) : produce(q, w->ops / BATCH, &w->r);
 }
 
@@ -141,7 +148,7 @@ static void *bursts_worker(void *argument) {
     rng r = w->r;
     enum { BURST = 2000 };
     char **mine = table(BURST * sizeof *mine);
-    pthread_barrier_wait(w->start);
+    begin(w);
     for (size_t round = 0; round < w->ops; round++) {
         for (size_t i = 0; i < BURST; i++) *(mine[i] = must(malloc(rng_size(&r, i % 64 ? 512 : 16 * KIB)))) = 1;
         for (size_t i = 0; i < BURST; i++) {
@@ -193,7 +200,7 @@ static void *migrate_worker(void *argument) {
     rng r = w->r;
     enum { MINE = 1000 };
     char **mine = table(MINE * sizeof *mine);
-    pthread_barrier_wait(w->start);
+    begin(w);
     for (size_t done = 0; done < w->ops; done += MINE / 4 + PARCEL) {
         for (size_t i = 0; i < MINE / 4; i++) {
             size_t k = rng_below(&r, MINE);
@@ -221,7 +228,7 @@ static void *private_worker(void *argument) {
     rng r = w->r;
     enum { MINE = 1000 };
     char **mine = table(MINE * sizeof *mine);
-    pthread_barrier_wait(w->start);
+    begin(w);
     for (size_t i = 0; i < w->ops; i++) {
         size_t k = rng_below(&r, MINE);
         free(mine[k]);
@@ -243,7 +250,7 @@ static char *given[MAX_THREADS];
 // that keeps the freed object for this thread makes the sharing last.
 static void *share_worker(void *argument) {
     worker *w = argument;
-    pthread_barrier_wait(w->start);
+    begin(w);
     free(given[w->index]);
     for (size_t i = 0; i < w->ops; i++) {
         volatile char *p = must(malloc(8));

@@ -15,7 +15,7 @@ if (isMainThread) {
     worker.on("exit", () => { if (--open === 0) console.log(total); });
   }
 } else {
-  const rounds = workerData.amount * 100;
+  const rounds = workerData.amount * 50;
   let done = 0;
   const round = () => {
     const buffers = [];

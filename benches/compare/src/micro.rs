@@ -59,6 +59,8 @@ fn hot(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
 fn batches(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
     for order in ["fifo", "lifo"] {
         for (size, length) in [(16, 100), (64, 1000), (64, 100_000), (512, 1000), (2048, 1000)] {
+            // Where the C library returns memory and takes it back in each batch, a million takes seconds.
+            let ops = if size == 2048 { ops / 5 } else { ops };
             add(list, tools, format!("{order}-{size}x{length}"), format!("{order} {size} {length} {ops}"));
         }
     }

@@ -18,7 +18,7 @@ pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
             add("phases-shift", "shift 32m 0 work".into()),
             add("phases-arrays", "arrays 128m 0 work".into()),
             add("phases-tides", "tides 16m 0 work".into()),
-            add("give-back", "giveback 128m 1 work".into()),
+            add("give-back", "giveback 64m 1 work".into()),
         ];
     }
     // The heap of the bar is 4 GiB; a small machine gets a third of its memory.

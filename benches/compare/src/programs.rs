@@ -123,7 +123,7 @@ fn python(options: &Options) -> Result<PathBuf, String> {
 /// `cc -O2` of a generated file.
 fn compile(tools: &Tools, compiler: &str, scale: usize) -> Result<Task, String> {
     let source = tools.path(&format!("large-{scale}.c"));
-    std::fs::write(&source, large_source(40 * scale))
+    std::fs::write(&source, large_source(25 * scale))
         .map_err(|error| format!("{}: {error}", source.display()))?;
     Ok(Task::new(
         compiler,
