@@ -84,7 +84,7 @@ fn dots(rows: &[&Row], quantity: Quantity, family: Family, file: &Path) -> Resul
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(180)
-        .build_cartesian_2d((0.9..largest * 1.2).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
+        .build_cartesian_2d((0.9..largest * 1.6).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
     let label = |y: &f64| {
         let near = y.round();
         let row = rows.len().checked_sub(1 + near.max(0.0) as usize).and_then(|at| rows.get(at));
@@ -153,8 +153,9 @@ fn scaling(report: &Report, curve: &str, file: &Path) -> Result<()> {
     let (from, to) = rows.iter().fold((f64::INFINITY, 0.0f64), |(a, b), (_, x)| (a.min(*x), b.max(*x)));
     let area = SVGBackend::new(file, (800, 480)).into_drawing_area();
     area.fill(&WHITE)?;
+    let x = (from * 0.9..to * 1.1).log_scale().base(2.0);
     let mut chart = axes(&area, &format!("ns per operation: {curve}"))
-        .build_cartesian_2d((from * 0.9..to * 1.1).log_scale(), (low * 0.8..high * 1.3).log_scale())?;
+        .build_cartesian_2d(x, (whole_power(low, f64::floor)..whole_power(high, f64::ceil)).log_scale())?;
     chart.configure_mesh().x_desc(curve).y_desc("ns per operation").light_line_style(WHITE).draw()?;
     for (index, name) in names(&only).iter().enumerate() {
         let points: Vec<_> =
@@ -167,6 +168,11 @@ fn scaling(report: &Report, curve: &str, file: &Path) -> Result<()> {
     }
     legend(&mut chart)?;
     Ok(area.present()?)
+}
+
+/// The next power of ten below or above: logarithmic axes are labelled at whole powers only.
+fn whole_power(value: f64, round: fn(f64) -> f64) -> f64 {
+    10f64.powf(round(value.max(1e-3).log10()))
 }
 
 fn axes<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
