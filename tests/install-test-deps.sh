@@ -52,6 +52,8 @@ need_for_programs() {
     compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null || missing+=(postgresql)
     need nginx nginx-light
     need wrk wrk
+    need curl curl
+    need pgrep procps
     need node nodejs
     need ruby ruby
     need php php-cli

@@ -19,13 +19,17 @@ struct Mode {
     name: &'static str,
     /// The value of `BESOM_OPTIONS`; none is a run without preload.
     options: Option<&'static str>,
+    /// What the statistics say of the caches.
+    statistics: &'static str,
 }
 
-const BARE: Mode = Mode { name: "bare", options: None };
+const BARE: Mode = Mode { name: "bare", options: None, statistics: "" };
 
 /// Both forms of the caches. The first may still choose the locked form, where the kernel has no rseq.
-const PRELOADED: [Mode; 2] =
-    [Mode { name: "default", options: Some("") }, Mode { name: "locked-caches", options: Some("rseq=0") }];
+const PRELOADED: [Mode; 2] = [
+    Mode { name: "default", options: Some(""), statistics: "besom:   caches: " },
+    Mode { name: "locked-caches", options: Some("rseq=0"), statistics: "besom:   caches: locked shards" },
+];
 
 /// What a run left behind.
 struct Outcome {
@@ -39,7 +43,7 @@ struct Outcome {
 /// by its statistics that the library is really in it.
 ///
 /// Panics with what differs, and leaves the files of the run where the message says.
-pub fn same_under_preload(name: &str, probe: &[&str]) {
+pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.sh"));
     let dir = fresh_dir(name);
     let bare = run(&script, &dir, &BARE);
@@ -82,9 +86,10 @@ fn assert_probe_reports(probe: &[&str], mode: &Mode) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{probe:?}, {}: {}\n{}", mode.name, output.status, quote(&stderr));
     assert!(
-        stderr.lines().any(|line| line.starts_with("besom:")),
-        "{probe:?}, {}: no statistics at exit, so the library is not in this program\n{}",
+        stderr.lines().any(|line| line.starts_with(mode.statistics)),
+        "{probe:?}, {}: no line `{}` at exit, so the library is not in this program or not in this mode\n{}",
         mode.name,
+        mode.statistics,
         quote(&stderr)
     );
 }

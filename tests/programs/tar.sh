@@ -17,8 +17,9 @@ echo data >>tree/sparse
 options=(--sort=name --mtime='2020-01-01 00:00Z' --owner=0 --group=0 --numeric-owner)
 for format in gnu ustar pax; do
     extra=()
-    [ $format = pax ] && extra=(--pax-option='delete=atime,delete=ctime')
-    [ $format = ustar ] || extra+=(--sparse)
+    # By default the names of extended headers hold the process id.
+    [ $format = pax ] && extra=(--pax-option='delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f')
+    [ $format = gnu ] && extra=(--sparse)
     tar --format=$format "${options[@]}" "${extra[@]}" -cf $format.tar tree
     sha256sum $format.tar
     tar -tvf $format.tar | sha256sum
