@@ -47,7 +47,7 @@ impl Carving {
     /// No block: nothing fits behind offset 16.
     pub(crate) const NONE: Self = Self(TINY_BLOCK_BYTES as u64);
 
-    fn of_block(block: usize) -> Self {
+    pub(crate) fn of_block(block: usize) -> Self {
         Self((block as u64) << BLOCK_SHIFT)
     }
 

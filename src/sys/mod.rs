@@ -11,7 +11,7 @@ pub(crate) mod futex;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;
-pub(crate) mod rseq;
 pub(crate) mod probe;
+pub(crate) mod rseq;
 pub(crate) mod syscall;
 pub(crate) mod time;
