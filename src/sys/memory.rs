@@ -29,13 +29,28 @@ impl Access {
 fn mmap(at: Addr, bytes: usize, access: Access, flags: i32) -> Result<Addr, Errno> {
     let args = [at.0, bytes, access.prot() as usize, flags as usize, usize::MAX, 0];
     // SAFETY: without MAP_FIXED the kernel never replaces a mapping; the callers below that pass
-    // MAP_FIXED_NOREPLACE fail instead of replacing one.
+    // MAP_FIXED_NOREPLACE fail instead of replacing one, and `replace` has its caller's word.
     unsafe { call(libc::SYS_mmap, args) }.map(Addr)
 }
 
 /// Maps `bytes` of zeroed private memory anywhere.
 pub(crate) fn map(bytes: usize, access: Access) -> Result<Addr, Errno> {
     mmap(Addr(0), bytes, access, ANONYMOUS)
+}
+
+/// Maps `bytes` of zeroed memory that this process and its later children share.
+#[cfg(feature = "leak")]
+pub(crate) fn map_shared(bytes: usize) -> Result<Addr, Errno> {
+    mmap(Addr(0), bytes, Access::ReadWrite, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+}
+
+/// Replaces whatever is mapped at `at .. at + bytes` by zeroed private memory.
+///
+/// # Safety
+/// The range must be the caller's to overwrite.
+#[cfg(feature = "leak")]
+pub(crate) unsafe fn replace(at: Addr, bytes: usize) -> Result<(), Errno> {
+    mmap(at, bytes, Access::ReadWrite, ANONYMOUS | libc::MAP_FIXED).map(drop)
 }
 
 /// Maps `bytes` at `at`, or fails with `EEXIST` if anything is mapped there.
