@@ -179,7 +179,7 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
     let expected = if class == 0 { LARGE_PAGES } else { class };
     // Where small objects are packed, a size says only that the class is one of two. A foreign pointer is
     // diagnosed below.
-    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == 1);
+    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == tiny::OWN_CLASS);
     if found != 0 && found != expected && !packed {
         operation.bad_size(object, bytes);
     }
@@ -221,7 +221,7 @@ fn alloc_tiny(request: Request) -> Option<Addr> {
     }
     let (bytes, align) = (request.bytes.max(1), init::c_min_align());
     if bytes > tiny::MAX_BYTES {
-        return alloc_untracked(Request { class: 1, ..request });
+        return alloc_untracked(Request { class: tiny::OWN_CLASS, ..request });
     }
     // A C object of n bytes may need the largest power of two up to n.
     let object = tiny::alloc(bytes, align.max(1 << bytes.ilog2()))?;
@@ -231,7 +231,7 @@ fn alloc_tiny(request: Request) -> Option<Addr> {
 
 /// Allocates in tracked mode: never packed, so that there is a record per object.
 fn alloc_tracked(request: Request) -> Option<Addr> {
-    let class = if request.class == TINY_PAGES { 1 } else { request.class };
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
     let object = alloc_untracked(Request { class, ..request })?;
     if tracking::note_alloc(object, request.bytes, request.noscan) {
         return Some(object);
