@@ -18,7 +18,9 @@ pub(super) const CLASS: usize = 5;
 
 /// A table of this test's own.
 pub(super) fn new_table() -> &'static CpuTable {
-    Box::leak(Box::new(CpuTable::new()))
+    let table = Box::leak(Box::new(CpuTable::new()));
+    table.init();
+    table
 }
 
 /// A slab of this test's own, with `capacity` for [`CLASS`].
@@ -189,7 +191,9 @@ fn try_everything(place: Place, table: &CpuTable) {
         assert_eq!(replace_header(place, table, Header::IDLE, new), None);
         assert_eq!(replace_header(place, table, new, Header::IDLE), None);
     }
-    for word in [Carving::NONE.0, 0, Carving::of_block(0).0, Carving::of_block(1 << 39).0] {
+    let carved = |block| Carving::of_block(block).carve(1, 1).map_or(0, |(next, _)| next.0);
+    for word in [Carving::NONE.0, Carving::of_block(0).0, Carving::of_block(1 << 39).0, carved(0), carved(9)]
+    {
         assert!(!replace_tiny(place, table, word, Carving::of_block(3).0), "{word:#x}");
     }
 }
@@ -269,12 +273,12 @@ fn every_section_announces_what_the_kernel_expects() {
     table.publish(0, new_slab(8));
     let place = area.place();
     let sections: [&dyn Fn(); 6] = [
-        &|| drop(pop(place, table)),
-        &|| drop(push(place, table, Addr(64))),
-        &|| drop(pop_batch(place, table, 2)),
-        &|| drop(push_batch(place, table, &objects(2))),
-        &|| drop(replace_header(place, table, Header::IDLE, Header::IDLE)),
-        &|| drop(replace_tiny(place, table, 1, 2)),
+        &|| _ = pop(place, table),
+        &|| _ = push(place, table, Addr(64)),
+        &|| _ = pop_batch(place, table, 2),
+        &|| _ = push_batch(place, table, &objects(2)),
+        &|| _ = replace_header(place, table, Header::IDLE, Header::IDLE),
+        &|| _ = replace_tiny(place, table, 1, 2),
     ];
     let mut seen = vec![0];
     for section in sections {

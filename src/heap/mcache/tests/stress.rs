@@ -277,7 +277,7 @@ fn stop_repeatedly(world: &World, with_fence: bool, end: Instant) -> usize {
         }
         stops += 1;
         // Now and then the processor goes to the others, or on one CPU nothing would be stopped.
-        if stops % 8 == 0 {
+        if stops % 64 == 0 {
             thread::yield_now();
         }
     }
@@ -300,6 +300,9 @@ fn stopped_slabs_lose_and_double_no_token() {
 
 #[test]
 fn without_the_fence_the_same_run_fails() {
+    if allowed_cpus().len() < 2 {
+        return eprintln!("skipped: with one CPU no section can run while another thread empties its slab");
+    }
     let Some(outcome) = run(false, LONGEST_CONTROL) else { return eprintln!("{NO_RSEQ}") };
     assert!(outcome.duplicates > 0 || outcome.missing_or_doubled > 0, "the test above proves nothing");
 }
