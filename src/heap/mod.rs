@@ -219,14 +219,18 @@ fn alloc_tiny(request: Request) -> Option<Addr> {
     if request.align < C_ALIGN {
         return tiny::alloc(request.bytes, request.align);
     }
-    let (bytes, align) = (request.bytes.max(1), init::c_min_align());
+    let bytes = request.bytes.max(1);
     if bytes > tiny::MAX_BYTES {
         return alloc_untracked(Request { class: tiny::OWN_CLASS, ..request });
     }
-    // A C object of n bytes may need the largest power of two up to n.
-    let object = tiny::alloc(bytes, align.max(1 << bytes.ilog2()))?;
+    let object = tiny::alloc(bytes, c_packed_align(bytes))?;
     tiny::note_size(object, bytes);
     Some(object)
+}
+
+/// The alignment of a packed C object: one of n bytes may need the largest power of two up to n.
+fn c_packed_align(bytes: usize) -> usize {
+    init::c_min_align().max(1 << bytes.max(1).ilog2())
 }
 
 /// Allocates in tracked mode: never packed, so that there is a record per object.
