@@ -14,6 +14,8 @@ mod init;
 mod large;
 mod maintenance;
 pub(crate) mod mcache;
+#[cfg(test)]
+mod oracle;
 pub(crate) mod page_heap;
 pub(crate) mod page_map;
 pub(crate) mod pages;
