@@ -26,8 +26,12 @@ pub(crate) unsafe fn realloc(
     let usable = usable_bytes(object, Operation::Realloc);
     let old_bytes = old_bytes.unwrap_or(usable);
     let old_class = page_map::entry(addr).class();
-    // A packed object's class says nothing of its size.
-    let fits = if class == TINY_PAGES { bytes <= old_bytes } else { class != 0 };
+    // A packed object's class says nothing of its size, nor of what a longer one's alignment must be.
+    let fits = match class {
+        0 => false,
+        TINY_PAGES => bytes <= old_bytes && addr.0 % super::c_packed_align(bytes) == 0,
+        _ => true,
+    };
     if class == old_class && fits {
         note_resize(addr, bytes);
         return object;
