@@ -206,7 +206,8 @@ fn start_child<R: Plain, F: FnOnce(&StoppedWorld, Place, &mut R)>(
     if job.plan.in_place {
         return Err(Errno(0));
     }
-    // No flags and no exit signal: a copy of the process that nobody is told of.
+    // No exit signal: a copy of the process that nobody is told of. Untraced: a debugger would take a
+    // process without exit signal for a thread, and the faults that it catches for the program's.
     // SAFETY: the stack is fresh and private, so the child runs on its copy; the entry obeys the rules of
     // a process whose other threads do not exist.
     unsafe { clone::clone_onto(0, stack.top, child_entry::<R, F>, (&raw mut *job).addr(), core::ptr::null()) }
