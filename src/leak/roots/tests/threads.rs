@@ -208,12 +208,13 @@ fn the_return_value_of_a_thread_not_yet_joined() {
 fn the_stack_of_an_ended_thread_is_not_read() {
     let _one = prepared();
     let key = fresh_key();
-    thread::spawn(move || {
+    // Much larger than other threads' stacks, so that glibc does not hand it to one of another test.
+    let roomy = thread::Builder::new().stack_size(32 << 20);
+    let thread = roomy.spawn(move || {
         let mut places = [0usize; 4096];
         places.iter_mut().for_each(|place| plant(place, key));
         core::hint::black_box(&mut places);
-    })
-    .join()
-    .unwrap();
+    });
+    thread.unwrap().join().unwrap();
     assert_not_found(key);
 }
