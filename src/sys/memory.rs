@@ -92,3 +92,15 @@ pub(crate) unsafe fn advise(at: Addr, bytes: usize, advice: i32) -> Result<(), E
     // SAFETY: the caller owns the range and accepts the advice's effect.
     unsafe { call(libc::SYS_madvise, [at.0, bytes, advice as usize, 0, 0, 0]) }.map(drop)
 }
+
+/// Moves the pages of `from .. from + bytes` to `to`, where they replace what is mapped. The old range
+/// stays mapped and reads as zeros. Fails before Linux 5.7, leaving both ranges as they were.
+///
+/// # Safety
+/// Both ranges must be the caller's own anonymous mappings, not overlap, and the contents of the target
+/// be of no interest.
+pub(crate) unsafe fn move_pages(from: Addr, bytes: usize, to: Addr) -> Result<(), Errno> {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+    // SAFETY: the caller owns both ranges and accepts what the call does to them.
+    unsafe { call(libc::SYS_mremap, [from.0, bytes, bytes, flags as usize, to.0, 0]) }.map(drop)
+}

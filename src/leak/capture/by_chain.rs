@@ -1,0 +1,48 @@
+//! Captures along frame pointers: nothing to prepare, to remember or to check.
+
+use super::{Sink, chain};
+use crate::base::Addr;
+
+pub(super) use super::chain::Cursor;
+
+/// Nothing is needed.
+pub(super) fn init() -> bool {
+    true
+}
+
+/// How modules are found: not at all.
+pub(super) fn source() -> &'static str {
+    "frame pointers"
+}
+
+/// See [`chain::walk`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+    // SAFETY: passed on to the caller.
+    unsafe { chain::walk(cursor, sink) }
+}
+
+/// Nothing is remembered that could change.
+pub(super) fn epoch() -> usize {
+    0
+}
+
+/// As [`epoch`].
+pub(super) fn is_unchanged(_frames: &[usize], _epoch_before: usize) -> bool {
+    true
+}
+
+/// There are no mappings.
+pub(crate) fn for_each_mapping(_each: impl FnMut(Addr, usize)) {}
+
+/// There is no lock.
+pub(crate) fn before_fork() {}
+
+/// There is no lock.
+///
+/// # Safety
+/// None; the other way of capturing has a duty here.
+pub(crate) unsafe fn after_fork() {}

@@ -1,0 +1,76 @@
+//! Where a loaded module keeps its call frame information, from its own headers in memory.
+
+use crate::sys::probe;
+use core::ops::Range;
+
+/// A module's ELF header and program headers, as mapped.
+#[derive(Clone, Copy)]
+pub(super) struct Image {
+    headers: &'static [libc::Elf64_Phdr],
+    /// What to add to a file's addresses to get those in memory.
+    bias: usize,
+}
+
+impl Image {
+    /// The image whose first byte is mapped at `base`, or `None` if there is no ELF header.
+    ///
+    /// # Safety
+    /// If `base` can be read, it must be the start of a loaded module (or of anything else that stays
+    /// mapped for as long as the image is used).
+    pub(super) unsafe fn at(base: usize) -> Option<Self> {
+        if base == 0 || !base.is_multiple_of(align_of::<libc::Elf64_Ehdr>()) || !probe::is_readable(base) {
+            return None;
+        }
+        // SAFETY: a page that can be read starts here (modules are mapped by pages), the type holds
+        // nothing but numbers, and nobody writes to a module's header.
+        let header = unsafe { &*core::ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(base) };
+        let known = header.e_ident.starts_with(b"\x7fELF")
+            && usize::from(header.e_ident[libc::EI_CLASS]) == libc::ELFCLASS64 as usize
+            && usize::from(header.e_phentsize) == size_of::<libc::Elf64_Phdr>()
+            && (header.e_phoff as usize).is_multiple_of(align_of::<libc::Elf64_Phdr>());
+        // The table usually follows the header. One that patching tools moved elsewhere is not looked for.
+        let bytes = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
+        let end = (header.e_phoff as usize).checked_add(bytes)?;
+        if !known || end > MAX_HEADER_BYTES || !probe::is_readable(base + end - 1) {
+            return None;
+        }
+        let start = core::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(base + header.e_phoff as usize);
+        // SAFETY: both ends of the table can be read and it is no longer than a page, so all of it can;
+        // it is aligned as checked, holds only numbers, and nobody writes to it.
+        let headers = unsafe { core::slice::from_raw_parts(start, usize::from(header.e_phnum)) };
+        let lowest = headers.iter().filter(|h| h.p_type == libc::PT_LOAD).map(|h| h.p_vaddr).min()?;
+        let bias = base.wrapping_sub(lowest as usize & !(PAGE_BYTES - 1));
+        Some(Self { headers, bias })
+    }
+
+    /// The memory from `address` to the end of the segment that holds it.
+    pub(super) fn rest_of_segment(&self, address: usize) -> Option<Range<usize>> {
+        let segment = self.segments().find(|segment| segment.contains(&address))?;
+        Some(address..segment.end)
+    }
+
+    /// The address of `.eh_frame_hdr`.
+    pub(super) fn eh_frame_hdr(&self) -> Option<usize> {
+        let header = self.headers.iter().find(|h| h.p_type == libc::PT_GNU_EH_FRAME)?;
+        Some(self.bias.wrapping_add(header.p_vaddr as usize))
+    }
+
+    /// One past the last byte of the last segment.
+    pub(super) fn end(&self) -> usize {
+        self.segments().map(|segment| segment.end).max().unwrap_or(0)
+    }
+
+    /// The readable segments in memory.
+    fn segments(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let readable = |h: &&libc::Elf64_Phdr| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0;
+        self.headers.iter().filter(readable).map(|h| {
+            let start = self.bias.wrapping_add(h.p_vaddr as usize);
+            start..start.wrapping_add(h.p_memsz as usize)
+        })
+    }
+}
+
+/// The unit of mappings on x86-64, the only architecture that is walked by call frame information.
+const PAGE_BYTES: usize = 4096;
+/// Headers lie in the first page.
+const MAX_HEADER_BYTES: usize = PAGE_BYTES;

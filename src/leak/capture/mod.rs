@@ -1,0 +1,181 @@
+//! The stack that allocates: captured in some hundred nanoseconds, without frame pointers, memory, locks
+//! or libc, in any thread, on any stack, in signal handlers.
+//!
+//! [`record`] is all that an allocation needs:
+//!
+//! 1. [`here`] walks the stack. Per frame it looks the return address up in a table ([`table`]) that says
+//!    how to get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return
+//!    address from below that. Two loads per frame, and no more for most programs after a short while.
+//! 2. A return address seen for the first time is looked up in the call frame information of its module
+//!    ([`modules`], [`elf`], [`cfi`]), by a few frames an expression is evaluated ([`expression`]).
+//! 3. Nothing is read that is not proven to be readable ([`stack`]).
+//! 4. The depot ([`super::depot`]) gives the stack its number. If it is new, the modules of its frames
+//!    are compared with those that the rules came from, because a library may have been unloaded and
+//!    another loaded in its place.
+//!
+//! Functions that have no call frame information (generated code, a Rust program built with
+//! `panic=abort` and no `-C force-unwind-tables`) are stepped over by frame pointer, if they keep one;
+//! else the stack ends there. On aarch64 all steps are by frame pointer ([`chain`]).
+
+#[cfg(any(not(target_arch = "x86_64"), test))]
+mod chain;
+mod stack;
+mod statistics;
+
+#[cfg(target_arch = "x86_64")]
+mod cfi;
+#[cfg(target_arch = "x86_64")]
+mod elf;
+#[cfg(target_arch = "x86_64")]
+mod expression;
+#[cfg(target_arch = "x86_64")]
+mod maps;
+#[cfg(target_arch = "x86_64")]
+mod modules;
+#[cfg(target_arch = "x86_64")]
+mod rule;
+#[cfg(target_arch = "x86_64")]
+mod table;
+#[cfg(target_arch = "x86_64")]
+mod walk;
+
+#[cfg(target_arch = "x86_64")]
+mod by_tables;
+#[cfg(target_arch = "x86_64")]
+use by_tables as engine;
+#[cfg(not(target_arch = "x86_64"))]
+mod by_chain;
+#[cfg(not(target_arch = "x86_64"))]
+use by_chain as engine;
+
+pub(crate) use engine::{after_fork, before_fork, for_each_mapping};
+pub(crate) use statistics::{Statistics, statistics};
+
+use super::depot::{self, Hasher, StackId};
+use crate::config::{self, Key};
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The most frames that are kept of a stack: 1 KiB of buffer on the stack of whoever allocates.
+pub(crate) const MAX_FRAMES: usize = 128;
+
+/// Frames to keep; 0 until [`init`], so that nothing is captured before.
+static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// Prepares for captures: maps the table of rules, finds out how modules are found, and reads the option
+/// for the depth. Once, at start-up, before the first capture; without memory nothing will be captured.
+pub(crate) fn init() {
+    if engine::init() {
+        DEPTH.store(config::get(Key::StackDepth).clamp(1, MAX_FRAMES), Relaxed);
+    }
+}
+
+/// Room for one stack. Not cleared: making one costs nothing.
+pub(crate) struct StackBuffer {
+    frames: [MaybeUninit<usize>; MAX_FRAMES],
+    len: usize,
+    hasher: Hasher,
+}
+
+impl StackBuffer {
+    /// An empty stack.
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self { frames: [const { MaybeUninit::uninit() }; MAX_FRAMES], len: 0, hasher: Hasher::new() }
+    }
+
+    /// The frames captured, innermost first.
+    #[inline(always)]
+    pub(crate) fn frames(&self) -> &[usize] {
+        // SAFETY: the first `len` frames are written, one by one as `len` grows, and `len` stays within
+        // the array.
+        unsafe { core::slice::from_raw_parts(self.frames.as_ptr().cast(), self.len) }
+    }
+
+    /// Their hash, as `depot::hash` computes it.
+    #[inline(always)]
+    pub(crate) fn hash(&self) -> u32 {
+        self.hasher.finish()
+    }
+
+    /// Empties the buffer and lends it to a walk, which is to leave out `skip` frames and to end after
+    /// `depth`.
+    #[inline(always)]
+    fn sink(&mut self, skip: usize, depth: usize) -> Sink<'_> {
+        Sink { frames: &mut self.frames, len: 0, hasher: Hasher::new(), skip, depth: depth.min(MAX_FRAMES) }
+    }
+}
+
+/// Where a walk puts its frames. It is handed from function to function by value, so that the loop keeps
+/// the counters in registers.
+struct Sink<'a> {
+    frames: &'a mut [MaybeUninit<usize>; MAX_FRAMES],
+    len: usize,
+    hasher: Hasher,
+    skip: usize,
+    depth: usize,
+}
+
+impl Sink<'_> {
+    /// Takes the next frame; `false` if no more are wanted.
+    #[inline(always)]
+    fn push(&mut self, pc: usize) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return true;
+        }
+        if let Some(frame) = self.frames.get_mut(self.len) {
+            frame.write(pc);
+            self.len += 1;
+            self.hasher = self.hasher.add(pc);
+        }
+        self.len < self.depth
+    }
+}
+
+/// Captures the calling thread's stack: return addresses, innermost first, as many as the option
+/// `stack_depth` says. The first one lies in the function that called `here`; `skip` leaves out that many
+/// before the first. Empty before [`init`].
+///
+/// Each address is that after a call; `address - 1` lies in the call instruction and so in the right
+/// function and line. An instruction that a signal interrupted is the exception.
+#[inline(never)]
+pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
+    let sink = buffer.sink(skip, DEPTH.load(Relaxed));
+    let (len, hasher) = if sink.depth == 0 {
+        (0, Hasher::new())
+    } else {
+        // SAFETY: the registers are this function's, which runs until the walk is over.
+        let Sink { len, hasher, .. } = unsafe { engine::walk(engine::Cursor::here(), sink) };
+        (len, hasher)
+    };
+    (buffer.len, buffer.hasher) = (len, hasher);
+    buffer.frames()
+}
+
+/// Captures the calling thread's stack as [`here`] does, the first frame being in the caller of
+/// `record`, and stores it. [`StackId::NONE`] if there is no stack or no memory.
+#[inline(never)]
+pub(crate) fn record(skip: usize) -> StackId {
+    let mut buffer = StackBuffer::new();
+    // A second walk is needed at most once per unloaded module; a third never, short of modules that
+    // other threads load and unload all the time, and then the last walk has to do.
+    for attempt in 0..3 {
+        let epoch = engine::epoch();
+        here(skip + 1, &mut buffer);
+        let known = depot::find_hashed(buffer.frames(), buffer.hash());
+        if known != StackId::NONE {
+            return known;
+        }
+        if engine::is_unchanged(buffer.frames(), epoch) {
+            break;
+        }
+        if attempt < 2 {
+            statistics::REWALKS.count();
+        }
+    }
+    depot::insert_hashed(buffer.frames(), buffer.hash())
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;

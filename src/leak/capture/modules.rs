@@ -1,0 +1,291 @@
+//! Which module an address belongs to, without locks, and whether it still is the one it was.
+//!
+//! There are two ways to find a module, chosen once:
+//!
+//! * `_dl_find_object` (glibc 2.35 and newer), which takes no lock and may be called in signal handlers;
+//! * reading `/proc/self/maps` otherwise, once per module: `dl_iterate_phdr` takes the loader's lock, for
+//!   which a thread must not wait inside `malloc`.
+//!
+//! Rules are remembered by address, and `dlclose` can give an address a new meaning. So the modules for
+//! which rules were remembered are remembered too, by an identity: where the module lies, and its first
+//! kilobyte, which has the sizes of all segments and, as common linkers write it, the build id. Every
+//! stack that was never seen before is checked: if one of its frames lies in a module with another identity, all rules
+//! are forgotten and the stack is walked again. A wrong rule can't go unnoticed for long, because the
+//! stack that comes of it is a new one.
+
+use super::{elf::Image, maps, table::Table};
+use crate::sync::{Mutex, Rank};
+use crate::sys::probe;
+use core::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// A loaded module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Module {
+    /// Its first address.
+    pub(super) start: usize,
+    /// One past its last.
+    pub(super) end: usize,
+    /// Address of `.eh_frame_hdr`, 0 if it has none.
+    pub(super) eh_frame_hdr: usize,
+    /// Tells it from every other module that lies or lay there.
+    identity: u64,
+}
+
+/// The lock-free finder's address, 0 where the C library has none.
+static FINDER: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds out which way modules are found. Before it is called, `/proc/self/maps` is read.
+pub(super) fn init() {
+    FINDER.store(dl_find_object_address(), Relaxed);
+}
+
+/// How modules are found, in words.
+pub(super) fn source() -> &'static str {
+    if FINDER.load(Relaxed) != 0 { "_dl_find_object" } else { "/proc/self/maps" }
+}
+
+/// The module that `address` lies in. `address` must be that of code that is running or waiting for a
+/// call to return, or else the module may be unloaded meanwhile.
+pub(super) fn find(address: usize) -> Option<Module> {
+    match FINDER.load(Relaxed) {
+        0 => find_known(address).or_else(|| {
+            let (start, end, eh_frame_hdr) = maps::find(address)?;
+            Module::new(start, end, eh_frame_hdr)
+        }),
+        finder => find_by(finder, address),
+    }
+}
+
+/// glibc's `struct dl_find_object`: flags, start, end, link map, `.eh_frame_hdr`, and room to grow.
+#[repr(C)]
+#[derive(Default)]
+struct Found([usize; 16]);
+
+fn find_by(finder: usize, address: usize) -> Option<Module> {
+    type Finder = unsafe extern "C" fn(usize, *mut Found) -> libc::c_int;
+    // SAFETY: a non-zero finder is the address of `_dl_find_object`, which has this signature.
+    let finder: Finder = unsafe { core::mem::transmute::<usize, Finder>(finder) };
+    let mut found = Found::default();
+    // SAFETY: the function takes any address, writes no more than its structure, twelve words, and
+    // needs neither locks nor memory.
+    if unsafe { finder(address, &raw mut found) } != 0 {
+        return None;
+    }
+    let Found([_, start, end, _, eh_frame_hdr, ..]) = found;
+    Module::new(start, end, eh_frame_hdr)
+}
+
+/// The address of `_dl_find_object`, 0 if no loaded library has it.
+fn dl_find_object_address() -> usize {
+    let address;
+    // SAFETY: loads one word, the symbol's entry in the global offset table, which the dynamic linker
+    // filled with the address or, the symbol being weak, with zero.
+    unsafe {
+        core::arch::asm!(
+            ".weak _dl_find_object",
+            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
+            out(reg) address, options(nostack, preserves_flags, pure, readonly));
+    }
+    address
+}
+
+impl Module {
+    /// A module with its identity; `None` if it can't be read, as one that is being unloaded.
+    fn new(start: usize, end: usize, eh_frame_hdr: usize) -> Option<Self> {
+        let place = [start as u64, end as u64, eh_frame_hdr as u64];
+        let hash = hash(hash(0, &place), first_words(start)?);
+        // Zero marks a free slot.
+        Some(Self { start, end, eh_frame_hdr, identity: hash | 1 })
+    }
+
+    /// The module's headers.
+    pub(super) fn image(&self) -> Option<Image> {
+        // SAFETY: the module is loaded, since an address of running code was found in it, and stays so
+        // for as long as that code runs.
+        unsafe { Image::at(self.start) }
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+}
+
+/// Words of a module that make its identity: headers and build id lie in the first kilobyte.
+const IDENTITY_WORDS: usize = 1024 / size_of::<u64>();
+
+/// The first kilobyte of a module.
+fn first_words(start: usize) -> Option<&'static [u64; IDENTITY_WORDS]> {
+    if !start.is_multiple_of(size_of::<u64>()) || !probe::is_readable(start) {
+        return None;
+    }
+    // SAFETY: modules are mapped by pages, so the kilobyte can be read if its first word can. The module
+    // is in use, hence stays mapped, or at least was a moment ago; nobody writes to its headers.
+    Some(unsafe { &*core::ptr::with_exposed_provenance(start) })
+}
+
+fn hash(seed: u64, words: &[u64]) -> u64 {
+    words.iter().fold(seed, |hash, word| (word ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29))
+}
+
+/// Modules for which rules are remembered; a program with more forgets and starts anew.
+const KNOWN_SLOTS: usize = 512;
+
+struct Slot {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    eh_frame_hdr: AtomicUsize,
+    /// Written last, 0 while the slot is free.
+    identity: AtomicU64,
+}
+
+static KNOWN: [Slot; KNOWN_SLOTS] = [const { Slot::new() }; KNOWN_SLOTS];
+/// Held by who changes [`KNOWN`]; only ever tried, never waited for.
+pub(super) static CHANGES: Mutex<()> = Mutex::new(Rank::Leaf, ());
+/// How often all rules were forgotten.
+static EPOCH: AtomicUsize = AtomicUsize::new(0);
+/// Rules were remembered for addresses outside of any module (generated code).
+static FOREIGN: AtomicBool = AtomicBool::new(false);
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            eh_frame_hdr: AtomicUsize::new(0),
+            identity: AtomicU64::new(0),
+        }
+    }
+
+    /// The module noted here. It may be half of one and half of another that replaces it just now.
+    fn module(&self) -> Option<Module> {
+        let identity = self.identity.load(Acquire);
+        (identity != 0).then(|| Module {
+            start: self.start.load(Relaxed),
+            end: self.end.load(Relaxed),
+            eh_frame_hdr: self.eh_frame_hdr.load(Relaxed),
+            identity,
+        })
+    }
+
+    fn set(&self, module: &Module) {
+        self.identity.store(0, Relaxed);
+        self.start.store(module.start, Relaxed);
+        self.end.store(module.end, Relaxed);
+        self.eh_frame_hdr.store(module.eh_frame_hdr, Relaxed);
+        self.identity.store(module.identity, Release);
+    }
+
+    fn free(&self) {
+        self.identity.store(0, Release);
+    }
+}
+
+/// The known module that `address` lies in, if it is still the same.
+fn find_known(address: usize) -> Option<Module> {
+    let noted = KNOWN.iter().filter_map(Slot::module).find(|module| module.contains(address))?;
+    // The identity, computed anew, also sorts out a slot that changed while it was read.
+    Module::new(noted.start, noted.end, noted.eh_frame_hdr).filter(|module| *module == noted)
+}
+
+fn is_known(module: &Module) -> bool {
+    KNOWN.iter().any(|slot| slot.identity.load(Acquire) == module.identity)
+}
+
+/// What came of noting a module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Noted {
+    /// Rules for it may be remembered.
+    Yes,
+    /// It took the place of another, or of generated code: all rules were forgotten. They may be
+    /// remembered from now on.
+    Replaced,
+    /// Another thread, or the code that a signal handler interrupted, is noting one: remember nothing.
+    Busy,
+}
+
+/// Notes that rules for `module` are going to be remembered.
+pub(super) fn note(module: &Module, rules: &Table) -> Noted {
+    if is_known(module) {
+        return Noted::Yes;
+    }
+    let Some(_changes) = CHANGES.try_lock() else { return Noted::Busy };
+    let others = KNOWN.iter().filter(|slot| slot.module().is_some_and(|m| overlap(&m, module)));
+    let mut replaced = others.fold(false, |_, slot| {
+        slot.free();
+        true
+    });
+    replaced |= FOREIGN.swap(false, Relaxed);
+    let slot = KNOWN.iter().find(|slot| slot.identity.load(Relaxed) == 0).unwrap_or_else(|| {
+        KNOWN.iter().for_each(Slot::free);
+        replaced = true;
+        &KNOWN[0]
+    });
+    if replaced {
+        forget_rules(rules);
+    }
+    slot.set(module);
+    if replaced { Noted::Replaced } else { Noted::Yes }
+}
+
+fn forget_rules(rules: &Table) {
+    rules.clear();
+    EPOCH.fetch_add(1, Release);
+}
+
+/// How often all rules were forgotten. A walk during which the number changed may have used old rules.
+pub(super) fn epoch() -> usize {
+    EPOCH.load(Acquire)
+}
+
+/// Notes that a rule for an address outside of all modules is going to be remembered.
+pub(super) fn note_foreign() {
+    FOREIGN.store(true, Relaxed);
+}
+
+fn overlap(a: &Module, b: &Module) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// Whether each of the `frames` lies in the module that it lay in when its rule was remembered. If not,
+/// all rules are forgotten.
+pub(super) fn unchanged(frames: &[usize], rules: &Table) -> bool {
+    let mut last: Option<Module> = None;
+    for address in frames.iter().map(|frame| frame - 1) {
+        if last.is_some_and(|module| module.contains(address)) {
+            continue;
+        }
+        last = find(address);
+        let same = match &last {
+            Some(module) => note(module, rules) != Noted::Replaced,
+            None => !forget_module_at(address, rules),
+        };
+        if !same {
+            return false;
+        }
+    }
+    true
+}
+
+/// Forgets the known module at an address where none is loaded; `false` if none was known.
+fn forget_module_at(address: usize, rules: &Table) -> bool {
+    let at = |slot: &&Slot| slot.module().is_some_and(|module| module.contains(address));
+    if KNOWN.iter().find(at).is_none() {
+        return false;
+    }
+    let Some(_changes) = CHANGES.try_lock() else { return false };
+    KNOWN.iter().filter(at).for_each(Slot::free);
+    forget_rules(rules);
+    true
+}
+
+/// Makes this process find modules as one with an older C library does, for tests.
+#[cfg(test)]
+pub(super) fn without_finder<R>(body: impl FnOnce() -> R) -> R {
+    let finder = FINDER.swap(0, Relaxed);
+    let result = body();
+    FINDER.store(finder, Relaxed);
+    result
+}

@@ -1,0 +1,78 @@
+//! Modules found the old way, and modules replaced.
+
+use super::*;
+use crate::leak::capture::modules;
+
+#[test]
+fn modules_are_found_without_the_finder_too() {
+    prepare();
+    assert_eq!(statistics().module_source, "_dl_find_object");
+    let library = Library::build("frames.c", &["-fomit-frame-pointer", "-DFRESH"]);
+    modules::without_finder(|| {
+        assert_eq!(statistics().module_source, "/proc/self/maps");
+        let before = statistics().misses;
+        for _ in 0..2 {
+            capture_in(library.function("registers"), 3).assert_equal();
+        }
+        assert!(statistics().misses > before);
+    });
+}
+
+extern "C" fn record_into(result: *mut c_void) {
+    let id = record(0);
+    // SAFETY: the test passes a `Captured`.
+    unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
+}
+
+/// Loads a library whose frames have `bytes`, records a stack through it, and says where it lay.
+fn record_through(bytes: usize) -> (usize, Captured) {
+    let library = Library::build("plugin.c", &[&std::format!("-DFRAME_BYTES={bytes}")]);
+    let function = library.function("plugin");
+    let mut captured = Captured::default();
+    // SAFETY: as in `capture_in`.
+    unsafe { function(4, record_into, (&raw mut captured).cast()) };
+    (function as usize, captured)
+}
+
+/// A library is unloaded and another one, with other frames, loaded in its place.
+#[test]
+fn a_replaced_library_does_not_mislead() {
+    prepare();
+    // Other tests map memory at the same time, so the place is not always free. The fork has one thread.
+    let child = in_child(|| {
+        let mut replaced = 0;
+        for bytes in (0..12).map(|i| 1000 + i * 64) {
+            let (first, captured) = record_through(bytes);
+            captured.assert_equal();
+            let (second, captured) = record_through(bytes + 2000);
+            captured.assert_equal();
+            replaced += usize::from(first == second);
+        }
+        assert!(replaced > 0, "no library took the place of another");
+        assert!(statistics().rewalks >= replaced, "{replaced} replaced, {:?}", statistics());
+    });
+    assert_eq!(child, 0, "see the child's message above");
+}
+
+/// Runs `body` in a forked child; 0 if it did not panic.
+fn in_child(body: impl FnOnce() + std::panic::UnwindSafe) -> i32 {
+    // Another thread of the test program may hold a lock of libc now, which the child would wait for
+    // without end; `alarm` ends it then.
+    before_fork();
+    // SAFETY: the child runs a test and exits without unwinding into its parent's frames.
+    let pid = unsafe { libc::fork() };
+    // SAFETY: taken above, on both sides of the fork.
+    unsafe { after_fork() };
+    if pid == 0 {
+        // SAFETY: the child's own alarm and end.
+        unsafe {
+            libc::alarm(60);
+            let panicked = std::panic::catch_unwind(body).is_err();
+            libc::_exit(panicked.into());
+        }
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    status
+}

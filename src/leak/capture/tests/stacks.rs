@@ -1,0 +1,162 @@
+//! Captures on other stacks than the main thread's, and from signal handlers.
+
+use super::*;
+use crate::sys::memory::{Access, map, protect, unmap};
+use std::{
+    cell::Cell,
+    sync::{Mutex, MutexGuard},
+    thread,
+};
+
+#[test]
+fn threads() {
+    prepare();
+    let threads: Vec<_> = (0..8)
+        .map(|i| {
+            thread::spawn(move || {
+                for shape in ["plain", "registers", "variable", "realigned", "without_return"] {
+                    capture_in(c_frames().function(shape), i).assert_equal();
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+thread_local! {
+    /// Where this thread's signal handler leaves what it captured.
+    static RESULT: Cell<*mut Captured> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+extern "C" fn handler(_signal: libc::c_int) {
+    let result = RESULT.get();
+    if !result.is_null() {
+        capture_into(result.cast());
+    }
+}
+
+/// Handlers are the process's; tests that set one take turns.
+fn install(signal: libc::c_int, flags: libc::c_int) -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap();
+    // SAFETY: all zeros is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
+    action.sa_flags = flags | libc::SA_RESTART;
+    // SAFETY: the handler does nothing in threads that are not part of a test.
+    assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
+    turn
+}
+
+extern "C" fn raise_signal(_argument: *mut c_void) {
+    // SAFETY: a handler is installed.
+    unsafe { libc::raise(libc::SIGUSR1) };
+}
+
+/// The stack of a signal handler: down to the handler's frames, through the trampoline, to the frames
+/// that were interrupted.
+fn capture_in_handler() -> Captured {
+    prepare();
+    let mut captured = Captured::default();
+    RESULT.set(&raw mut captured);
+    // SAFETY: the callback ignores its argument.
+    unsafe { c_frames().function("registers")(3, raise_signal, std::ptr::null_mut()) };
+    RESULT.set(std::ptr::null_mut());
+    captured
+}
+
+#[test]
+fn signal_handlers() {
+    let _turn = install(libc::SIGUSR1, 0);
+    let captured = capture_in_handler();
+    captured.assert_equal();
+    assert!(captured.ours.len() > 10, "{:x?}", captured.ours);
+}
+
+#[test]
+fn alternate_signal_stacks() {
+    let _turn = install(libc::SIGUSR1, libc::SA_ONSTACK);
+    const BYTES: usize = 1 << 18;
+    let memory = map(BYTES, Access::ReadWrite).unwrap();
+    let stack = libc::stack_t { ss_sp: memory.ptr(), ss_flags: 0, ss_size: BYTES };
+    let mut old = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: the memory is this test's and is taken back below.
+    assert_eq!(unsafe { libc::sigaltstack(&raw const stack, &raw mut old) }, 0);
+    let captured = capture_in_handler();
+    // SAFETY: gives the thread its former stack.
+    assert_eq!(unsafe { libc::sigaltstack(&raw const old, std::ptr::null_mut()) }, 0);
+    captured.assert_equal();
+    assert!(captured.ours.len() > 10, "{:x?}", captured.ours);
+    // SAFETY: nothing runs on it any more.
+    unsafe { unmap(memory, BYTES) };
+}
+
+/// Interrupted at any instruction, in prologues, in libc and its linkage stubs: the walk gets as far as the
+/// C library's, and agrees with it.
+#[test]
+fn interrupted_anywhere() {
+    const SIGNALS: usize = 300;
+    let _turn = install(libc::SIGUSR2, 0);
+    prepare();
+    let busy = c_frames().function("busy");
+    // SAFETY: pthread_self has no conditions.
+    let thread = unsafe { libc::pthread_self() };
+    let mut captured = Captured::default();
+    RESULT.set(&raw mut captured);
+    let sender = thread::spawn(move || {
+        for i in 0..SIGNALS {
+            thread::sleep(std::time::Duration::from_micros(300 + i as u64 % 7 * 13));
+            // SAFETY: the thread waits for this one.
+            unsafe { libc::pthread_kill(thread, libc::SIGUSR2) };
+        }
+    });
+    let mut checked = 0;
+    while !sender.is_finished() {
+        captured.ours.clear();
+        // SAFETY: the function does not call back.
+        unsafe { busy(3, capture_into, std::ptr::null_mut()) };
+        if !captured.ours.is_empty() {
+            captured.assert_equal();
+            checked += 1;
+        }
+    }
+    RESULT.set(std::ptr::null_mut());
+    sender.join().unwrap();
+    assert!(checked > SIGNALS / 10, "only {checked} interrupted");
+}
+
+/// A coroutine's stack, with memory that can't be read right above it.
+#[test]
+fn coroutines() {
+    const PAGE: usize = 4096;
+    const PAGES: usize = 64;
+    static SLOT: Mutex<usize> = Mutex::new(0);
+    extern "C" fn body() {
+        let captured = *SLOT.lock().unwrap() as *mut Captured;
+        // SAFETY: the test's `Captured` outlives the coroutine.
+        unsafe { *captured = capture_in(c_frames().function("variable"), 3) };
+    }
+    prepare();
+    let memory = map((PAGES + 1) * PAGE, Access::ReadWrite).unwrap();
+    // SAFETY: mapped above.
+    unsafe { protect(memory.plus(PAGES * PAGE), PAGE, Access::None).unwrap() };
+    let mut captured = Captured::default();
+    *SLOT.lock().unwrap() = &raw mut captured as usize;
+    for _ in 0..2 {
+        // SAFETY: all zeros is room for a context, and getcontext fills it in.
+        let (mut main, mut other): (libc::ucontext_t, libc::ucontext_t) = unsafe { std::mem::zeroed() };
+        // SAFETY: the contexts live until swapcontext returns, which the coroutine's end makes it do.
+        unsafe {
+            assert_eq!(libc::getcontext(&raw mut other), 0);
+            other.uc_stack.ss_sp = memory.ptr();
+            other.uc_stack.ss_size = PAGES * PAGE;
+            other.uc_link = &raw mut main;
+            libc::makecontext(&raw mut other, body, 0);
+            assert_eq!(libc::swapcontext(&raw mut main, &raw const other), 0);
+        }
+        captured.assert_equal();
+        assert!(captured.ours.len() > 5);
+    }
+    // SAFETY: the coroutine is over.
+    unsafe { unmap(memory, (PAGES + 1) * PAGE) };
+}

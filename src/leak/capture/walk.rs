@@ -1,0 +1,286 @@
+//! The walk from frame to frame, for x86-64.
+//!
+//! ```text
+//! fast loop                    one probe of the table, two loads per frame
+//!   rule not found, odd, or beyond what is proven readable
+//!       └─> careful step       finds the module, evaluates its table, remembers the rule
+//!             guessed, or passed a signal frame
+//!                 └─> careful steps to the end of the stack
+//! ```
+
+use super::{
+    Sink,
+    cfi::{self, Cfa, Row, Saved},
+    expression::{self, Inputs},
+    modules,
+    rule::{Base, Packed, Rule},
+    stack::{self, Range},
+    statistics,
+    table::{ADDRESS_BITS, Table},
+};
+use crate::sys::probe;
+
+/// No code lies in the first page.
+const LOWEST_CODE: usize = 4096;
+/// The largest frame that is believed without call frame information.
+const MAX_GUESSED_FRAME_BYTES: usize = 1 << 20;
+
+/// The registers of one frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor {
+    pc: usize,
+    sp: usize,
+    bp: usize,
+    range: Range,
+    /// `pc` is an instruction that was interrupted, not one that a call returns to.
+    is_interrupted: bool,
+}
+
+impl Cursor {
+    /// The registers of the function that this is inlined into, which must not return while they are used.
+    #[inline(always)]
+    pub(super) fn here() -> Self {
+        let (pc, sp, bp): (usize, usize, usize);
+        // SAFETY: copies three registers. The address is that after the first instruction, so that no
+        // call can return to it, and the rule remembered for it is that of this place.
+        unsafe {
+            core::arch::asm!("lea {pc}, [rip]", "mov {sp}, rsp", "mov {bp}, rbp",
+                pc = out(reg) pc, sp = out(reg) sp, bp = out(reg) bp,
+                options(nostack, nomem, preserves_flags));
+        }
+        Self { pc, sp, bp, range: Range::above(sp), is_interrupted: false }
+    }
+}
+
+#[inline(always)]
+fn is_code_address(address: usize) -> bool {
+    (LOWEST_CODE..1 << ADDRESS_BITS).contains(&address)
+}
+
+/// Puts the return address of every frame from that of `cursor` outwards into `sink`, until it has enough
+/// or the stack ends.
+///
+/// # Safety
+/// `cursor` must hold the registers of a running function of this thread.
+#[inline(always)]
+pub(super) unsafe fn walk<'a>(cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
+    let Cursor { mut pc, mut sp, mut bp, mut range, .. } = cursor;
+    loop {
+        let rule = rules.hit(pc);
+        let cfa = (if rule.on_sp() { sp } else { bp }).wrapping_add(rule.cfa());
+        let below = rule.bp_below();
+        // size - 1 wraps around if the CFA is at sp, and is too large if it is below.
+        let size = cfa.wrapping_sub(sp);
+        let is_inside = size.wrapping_sub(1) < range.end().wrapping_sub(sp) && size >= 8 && below <= size;
+        if rule.is_frame() && is_inside {
+            if below != 0 {
+                // SAFETY: sp <= cfa - below, and cfa <= end; in a trusted walk all between the start and
+                // the end of its range can be read (see `stack`). Slots are multiples of eight below the
+                // CFA, so the word does not reach beyond it.
+                bp = unsafe { stack::load(cfa - below) };
+            }
+            // SAFETY: as above: cfa - 8 >= sp.
+            pc = unsafe { stack::load(cfa - 8) };
+            sp = cfa;
+            if !is_code_address(pc) {
+                return sink;
+            }
+        } else {
+            let here = Cursor { pc, sp, bp, range, is_interrupted: false };
+            let Some(next) = careful_step(here, rules) else { return sink };
+            if !next.range.is_trusted() {
+                return walk_carefully(next, rules, sink);
+            }
+            Cursor { pc, sp, bp, range, .. } = next;
+        }
+        if !sink.push(pc) {
+            return sink;
+        }
+    }
+}
+
+/// The rest of a walk that has guessed or passed a signal frame, from a frame not yet in the sink.
+#[cold]
+#[inline(never)]
+fn walk_carefully<'a>(mut cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
+    while sink.push(cursor.pc) {
+        match careful_step(cursor, rules) {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    sink
+}
+
+/// One step with every check, whatever the rule. `None` at the end of the stack.
+#[cold]
+#[inline(never)]
+fn careful_step(mut cursor: Cursor, rules: &Table) -> Option<Cursor> {
+    let start = cursor.range;
+    let next = match rule_at(&cursor, rules) {
+        Rule::Frame { base, cfa, bp_below } => frame_step(&mut cursor, base, cfa as usize, bp_below as usize),
+        Rule::Realigned { offset } => realigned_step(&mut cursor, offset),
+        Rule::Outermost => None,
+        Rule::Signal => return signal_step(&mut cursor),
+        Rule::Complex => complex_step(&mut cursor),
+        Rule::Unknown => return guess(&mut cursor),
+    };
+    if next.is_none_or(|next| next.range.end() > start.end()) {
+        cursor.range.remember();
+    }
+    next
+}
+
+/// The address that stands for the frame's code: a call that never returns may be a function's last
+/// instruction, so that its return address belongs to the next function.
+fn lookup_address(cursor: &Cursor) -> usize {
+    if cursor.is_interrupted { cursor.pc } else { cursor.pc - 1 }
+}
+
+/// The rule for the frame, from the table or from its module.
+fn rule_at(cursor: &Cursor, rules: &Table) -> Rule {
+    if cursor.is_interrupted {
+        // The same address may be remembered as one to return to, for which another row counts.
+        return row_at(cursor).map_or(Rule::Unknown, |row| row.rule());
+    }
+    if let Some(rule) = rules.find(cursor.pc).unpack() {
+        return rule;
+    }
+    statistics::MISSES.count();
+    let address = lookup_address(cursor);
+    let (rule, noted) = match modules::find(address) {
+        Some(module) => {
+            let rule = cfi::row_at(address, &module).map(|row| row.rule());
+            (rule.unwrap_or_else(|| rule_by_code(cursor.pc)), modules::note(&module, rules))
+        }
+        None => {
+            modules::note_foreign();
+            (Rule::Unknown, modules::Noted::Yes)
+        }
+    };
+    if noted != modules::Noted::Busy {
+        rules.insert(cursor.pc, Packed::new(rule));
+    }
+    rule
+}
+
+/// Without call frame information a signal trampoline is known by its code. musl's has none.
+fn rule_by_code(pc: usize) -> Rule {
+    // mov $15 (rt_sigreturn), %rax or %eax; syscall
+    const TRAMPOLINES: [&[u8]; 2] =
+        [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]];
+    let is_trampoline = TRAMPOLINES.iter().any(|code| {
+        let start = core::ptr::with_exposed_provenance::<u8>(pc);
+        let can_read = probe::is_readable(pc) && probe::is_readable(pc + code.len() - 1);
+        // SAFETY: the first and the last byte can be read, so all of these few can, and code that is
+        // running or waiting stays mapped.
+        can_read && unsafe { core::slice::from_raw_parts(start, code.len()) } == *code
+    });
+    if is_trampoline { Rule::Signal } else { Rule::Unknown }
+}
+
+fn row_at(cursor: &Cursor) -> Option<Row> {
+    let address = lookup_address(cursor);
+    cfi::row_at(address, &modules::find(address)?)
+}
+
+/// The caller's frame from its CFA, with the return address below it.
+fn caller(cursor: &mut Cursor, cfa: usize, pc: usize, bp: usize) -> Option<Cursor> {
+    (cfa > cursor.sp && is_code_address(pc)).then_some(Cursor {
+        pc,
+        sp: cfa,
+        bp,
+        range: cursor.range,
+        is_interrupted: false,
+    })
+}
+
+fn frame_step(cursor: &mut Cursor, base: Base, cfa: usize, bp_below: usize) -> Option<Cursor> {
+    let cfa = (if base == Base::Sp { cursor.sp } else { cursor.bp }).wrapping_add(cfa);
+    let pc = cursor.range.read(cfa.wrapping_sub(8))?;
+    let bp = if bp_below == 0 { cursor.bp } else { cursor.range.read(cfa.wrapping_sub(bp_below))? };
+    caller(cursor, cfa, pc, bp)
+}
+
+fn realigned_step(cursor: &mut Cursor, offset: i32) -> Option<Cursor> {
+    let cfa = cursor.range.read(cursor.bp.wrapping_add_signed(offset as isize))?;
+    let bp = cursor.range.read(cursor.bp)?;
+    let pc = cursor.range.read(cfa.wrapping_sub(8))?;
+    caller(cursor, cfa, pc, bp)
+}
+
+/// Evaluates the frame's row as it stands in the module's table.
+fn complex_step(cursor: &mut Cursor) -> Option<Cursor> {
+    let row = row_at(cursor)?;
+    let Cursor { pc, sp, bp, mut range, .. } = *cursor;
+    let mut inputs = Inputs { pc, sp, bp, read: &mut |address| range.read(address) };
+    let cfa = match &row.cfa {
+        Cfa::Register(register, offset) => inputs.register(*register)?.wrapping_add_signed(*offset as isize),
+        Cfa::Expression(cfa) => expression::evaluate(row.operations(cfa)?, None, &mut inputs)?,
+        Cfa::Unset => return None,
+    };
+    let return_address = restore(&row, &row.return_address, None, cfa, &mut inputs)?;
+    // A frame pointer that is lost matters only to callers that use it, so it does not end the walk.
+    let caller_bp = restore(&row, &row.bp, Some(bp), cfa, &mut inputs).unwrap_or(bp);
+    cursor.range = range;
+    caller(cursor, cfa, return_address, caller_bp)
+}
+
+/// The caller's value of a register whose present value is `now`.
+fn restore(
+    row: &Row,
+    saved: &Saved,
+    now: Option<usize>,
+    cfa: usize,
+    inputs: &mut Inputs<'_>,
+) -> Option<usize> {
+    match saved {
+        Saved::Same => now,
+        Saved::At(offset) => (inputs.read)(cfa.wrapping_add_signed(*offset as isize)),
+        Saved::Value(offset) => Some(cfa.wrapping_add_signed(*offset as isize)),
+        Saved::AtExpression(at) => {
+            let address = expression::evaluate(row.operations(at)?, Some(cfa), inputs)?;
+            (inputs.read)(address)
+        }
+        Saved::Undefined | Saved::Lost => None,
+    }
+}
+
+/// From a signal handler's trampoline to what it interrupted, perhaps on another stack.
+///
+/// When the handler has returned to the trampoline the stack pointer is at the kernel's `ucontext`; its
+/// registers, as `<sys/ucontext.h>` lays them out, start 40 bytes in.
+fn signal_step(cursor: &mut Cursor) -> Option<Cursor> {
+    const REGISTERS: usize = core::mem::offset_of!(libc::ucontext_t, uc_mcontext);
+    let mut register = |index: i32| {
+        cursor.range.read(cursor.sp.wrapping_add(REGISTERS + index as usize * size_of::<libc::greg_t>()))
+    };
+    let (pc, sp, bp) = (register(libc::REG_RIP)?, register(libc::REG_RSP)?, register(libc::REG_RBP)?);
+    is_code_address(pc).then(|| Cursor { pc, sp, bp, range: Range::unproven(sp), is_interrupted: true })
+}
+
+/// Steps by the frame pointer where there is no call frame information: generated code mostly keeps one.
+fn guess(cursor: &mut Cursor) -> Option<Cursor> {
+    statistics::GUESSES.count();
+    let bp = cursor.bp;
+    let near = bp.checked_sub(cursor.sp).is_some_and(|size| size < MAX_GUESSED_FRAME_BYTES);
+    if !near || !bp.is_multiple_of(size_of::<usize>()) {
+        return None;
+    }
+    cursor.range = cursor.range.untrusted(cursor.sp);
+    let (caller_bp, pc) = (cursor.range.read(bp)?, cursor.range.read(bp.wrapping_add(8))?);
+    let is_code = is_code_address(pc) && (modules::find(pc - 1).is_some() || probe::is_readable(pc));
+    if is_code { caller(cursor, bp.wrapping_add(16), pc, caller_bp) } else { None }
+}
+
+/// A walk from made-up registers, for tests. It trusts nothing, so any registers do.
+#[cfg(test)]
+pub(super) fn walk_from<'a>(
+    [pc, sp, bp]: [usize; 3],
+    is_interrupted: bool,
+    rules: &Table,
+    sink: Sink<'a>,
+) -> Sink<'a> {
+    let range = Range::unproven(sp);
+    walk_carefully(Cursor { pc, sp, bp, range, is_interrupted }, rules, sink)
+}
