@@ -68,11 +68,7 @@ pub(crate) unsafe fn realloc_layout(
     }
     // SAFETY: passed on to the caller.
     unsafe {
-        if align > PAGE_BYTES
-            || class == TINY_PAGES
-            || arena::is_active()
-            || (class != 0 && !mcache::is_tracked())
-        {
+        if align > PAGE_BYTES || class == TINY_PAGES || arena::is_active() || (class != 0 && !mcache::is_tracked()) {
             return copy(object, old_bytes, align, bytes);
         }
         realloc(object, bytes, class, Some(old_bytes), || super::alloc_layout(bytes, align, false))
