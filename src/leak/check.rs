@@ -416,7 +416,7 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
         (notes.untried, "some pages could not be tried before they were read"),
     ];
     lines.extend(said.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| String::from(*text)));
-    let replaced = super::faults::pages();
+    let replaced = snapshot::faults::pages();
     if replaced > 0 {
         lines.push(format!("{replaced} pages could not be read and were taken for empty"));
     }

@@ -11,7 +11,6 @@ pub(crate) mod capture;
 pub(crate) mod check;
 pub(crate) mod chunks;
 pub(crate) mod depot;
-pub(crate) mod faults;
 mod frame;
 pub(crate) mod glibc;
 pub(crate) mod hooks;
@@ -28,7 +27,6 @@ pub(crate) mod stop_world;
 pub(crate) mod suppress;
 mod trace;
 pub(crate) mod trigger;
-mod workers;
 
 pub use api::{Amount, Disabled, RootRegion, Summary, assert_no_leaks, check, ignore, try_check};
 
