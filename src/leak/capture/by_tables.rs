@@ -30,10 +30,10 @@ pub(super) fn table() -> Option<&'static Table> {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     match table() {
         // SAFETY: passed on to the caller.
-        Some(rules) => unsafe { walk::walk(cursor, rules, sink) },
+        Some(rules) => unsafe { walk::walk::<PREDICTED>(cursor, rules, sink) },
         None => sink,
     }
 }

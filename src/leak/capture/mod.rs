@@ -102,16 +102,24 @@ impl StackBuffer {
     /// `depth`.
     #[inline(always)]
     fn sink(&mut self, skip: usize, depth: usize) -> Sink<'_> {
-        Sink { frames: &mut self.frames, len: 0, hasher: Hasher::new(), skip, depth: depth.min(MAX_FRAMES) }
+        let depth = depth.min(MAX_FRAMES);
+        let limit = skip.min(MAX_FRAMES);
+        Sink { frames: &mut self.frames, len: 0, limit, hasher: Hasher::new(), skip, depth }
     }
 }
 
 /// Where a walk puts its frames. It is handed from function to function by value, so that the loop keeps
 /// the counters in registers.
+///
+/// Frames to be left out are written too, and overwritten when there were enough of them: that makes one
+/// comparison per frame for both counts.
 struct Sink<'a> {
     frames: &'a mut [MaybeUninit<usize>; MAX_FRAMES],
     len: usize,
+    /// Where to stop and look what comes next; at most `MAX_FRAMES`.
+    limit: usize,
     hasher: Hasher,
+    /// Frames still to be left out, those written included.
     skip: usize,
     depth: usize,
 }
@@ -120,16 +128,38 @@ impl Sink<'_> {
     /// Takes the next frame; `false` if no more are wanted.
     #[inline(always)]
     fn push(&mut self, pc: usize) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return true;
+        self.push_product(pc, (pc as u64).wrapping_mul(Hasher::MULTIPLIER))
+    }
+
+    /// As [`Self::push`], given `pc` times [`Hasher::MULTIPLIER`].
+    #[inline(always)]
+    fn push_product(&mut self, pc: usize, product: u64) -> bool {
+        if self.len == self.limit && !self.start_over() {
+            return false;
         }
         if let Some(frame) = self.frames.get_mut(self.len) {
             frame.write(pc);
-            self.len += 1;
-            self.hasher = self.hasher.add(pc);
         }
-        self.len < self.depth
+        self.len += 1;
+        self.hasher = self.hasher.add_product(product);
+        true
+    }
+
+    /// At the limit: frames left out make place for others; `false` if there are enough of those.
+    #[cold]
+    fn start_over(&mut self) -> bool {
+        if self.skip == 0 {
+            return false;
+        }
+        self.skip -= self.len;
+        self.limit = if self.skip == 0 { self.depth } else { self.skip.min(MAX_FRAMES) };
+        (self.len, self.hasher) = (0, Hasher::new());
+        self.limit > 0
+    }
+
+    /// How many frames there are, and their hash.
+    fn finish(self) -> (usize, Hasher) {
+        if self.skip == 0 { (self.len, self.hasher) } else { (0, Hasher::new()) }
     }
 }
 
@@ -141,16 +171,30 @@ impl Sink<'_> {
 /// function and line. An instruction that a signal interrupted is the exception.
 #[inline(never)]
 pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
-    let sink = buffer.sink(skip, DEPTH.load(Relaxed));
-    let (len, hasher) = if sink.depth == 0 {
+    capture::<false>(skip, buffer);
+    buffer.frames()
+}
+
+/// As [`here`], by predictions. A stack that was stored before is right; a new one may, with a probability
+/// of the order of 2^-33 per frame, be not.
+#[inline(never)]
+fn here_predicted(skip: usize, buffer: &mut StackBuffer) {
+    capture::<true>(skip, buffer);
+}
+
+/// Captures the stack of the function that this is inlined into, from its caller on.
+#[inline(always)]
+fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
+    let depth = DEPTH.load(Relaxed);
+    // One more is left out, for a walk starts with the registers' own frame.
+    let sink = buffer.sink(skip.saturating_add(1), depth);
+    let (len, hasher) = if depth == 0 {
         (0, Hasher::new())
     } else {
-        // SAFETY: the registers are this function's, which runs until the walk is over.
-        let Sink { len, hasher, .. } = unsafe { engine::walk(engine::Cursor::here(), sink) };
-        (len, hasher)
+        // SAFETY: the registers are those of the function around, which runs until the walk is over.
+        unsafe { engine::walk::<PREDICTED>(engine::Cursor::here(), sink) }.finish()
     };
     (buffer.len, buffer.hasher) = (len, hasher);
-    buffer.frames()
 }
 
 /// Captures the calling thread's stack as [`here`] does, the first frame being in the caller of
@@ -158,21 +202,21 @@ pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
 #[inline(never)]
 pub(crate) fn record(skip: usize) -> StackId {
     let mut buffer = StackBuffer::new();
-    // A second walk is needed at most once per unloaded module; a third never, short of modules that
-    // other threads load and unload all the time, and then the last walk has to do.
-    for attempt in 0..3 {
+    here_predicted(skip.saturating_add(1), &mut buffer);
+    let known = depot::find_hashed(buffer.frames(), buffer.hash());
+    if known != StackId::NONE {
+        return known;
+    }
+    // A new stack has time: it is walked again without predictions, and its modules are checked. Another
+    // walk is needed once per replaced module; if other threads load and unload modules all the time,
+    // the last one has to do.
+    for _ in 0..3 {
         let epoch = engine::epoch();
-        here(skip + 1, &mut buffer);
-        let known = depot::find_hashed(buffer.frames(), buffer.hash());
-        if known != StackId::NONE {
-            return known;
-        }
+        here(skip.saturating_add(1), &mut buffer);
         if engine::is_unchanged(buffer.frames(), epoch) {
             break;
         }
-        if attempt < 2 {
-            statistics::REWALKS.count();
-        }
+        statistics::REWALKS.count();
     }
     depot::insert_hashed(buffer.frames(), buffer.hash())
 }

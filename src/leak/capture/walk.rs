@@ -16,7 +16,7 @@ use super::{
     rule::{Base, Packed, Rule},
     stack::{self, Range},
     statistics,
-    table::{ADDRESS_BITS, Table},
+    table::{ADDRESS_BITS, Key, Table},
 };
 use crate::sys::probe;
 
@@ -57,45 +57,69 @@ fn is_code_address(address: usize) -> bool {
     (LOWEST_CODE..1 << ADDRESS_BITS).contains(&address)
 }
 
-/// Puts the return address of every frame from that of `cursor` outwards into `sink`, until it has enough
-/// or the stack ends.
+/// Puts the address of every frame, from that of `cursor` outwards, into `sink`, until it has enough or the
+/// stack ends. With `PREDICTED` entries of the table are found by prediction first, else by hash only.
 ///
 /// # Safety
 /// `cursor` must hold the registers of a running function of this thread.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(
+    cursor: Cursor,
+    rules: &Table,
+    mut sink: Sink<'a>,
+) -> Sink<'a> {
     let Cursor { mut pc, mut sp, mut bp, mut range, .. } = cursor;
+    let mut place = Key::new(pc).place();
+    let mut callee = place;
     loop {
-        let rule = rules.hit(pc);
-        let cfa = (if rule.on_sp() { sp } else { bp }).wrapping_add(rule.cfa());
-        let below = rule.bp_below();
-        // size - 1 wraps around if the CFA is at sp, and is too large if it is below.
-        let size = cfa.wrapping_sub(sp);
-        let is_inside = size.wrapping_sub(1) < range.end().wrapping_sub(sp) && size >= 8 && below <= size;
-        if rule.is_frame() && is_inside {
-            if below != 0 {
-                // SAFETY: sp <= cfa - below, and cfa <= end; in a trusted walk all between the start and
-                // the end of its range can be read (see `stack`). Slots are multiples of eight below the
-                // CFA, so the word does not reach beyond it.
-                bp = unsafe { stack::load(cfa - below) };
-            }
-            // SAFETY: as above: cfa - 8 >= sp.
-            pc = unsafe { stack::load(cfa - 8) };
-            sp = cfa;
-            if !is_code_address(pc) {
+        let key = Key::new(pc);
+        let entry = rules.entry(place);
+        let rule = entry.rule_for(key);
+        let end = range.end();
+        let base = if rule.is_frame_on(Base::Sp) { sp } else { bp };
+        // The base lies in the range, so that adding to it can't wrap around.
+        let is_inside = base.wrapping_sub(sp) < end.wrapping_sub(sp);
+        let cfa = base.wrapping_add(entry.rule().cfa());
+        if rule.is_frame() && is_inside && cfa <= end {
+            if !sink.push_product(pc, key.product()) {
                 return sink;
             }
-        } else {
-            let here = Cursor { pc, sp, bp, range, is_interrupted: false };
-            let Some(next) = careful_step(here, rules) else { return sink };
-            if !next.range.is_trusted() {
-                return walk_carefully(next, rules, sink);
+            let below = entry.rule().bp_below();
+            if below != 0 {
+                // SAFETY: sp <= base <= cfa - below by the rule's invariant, and cfa <= end; in a trusted
+                // walk all from the start to the end of its range can be read (see `stack`). Slots are
+                // eight bytes or more below the CFA, so the word does not reach beyond it.
+                bp = unsafe { stack::load(cfa - below) };
             }
-            Cursor { pc, sp, bp, range, .. } = next;
+            // SAFETY: as above: cfa - 8 >= base.
+            pc = unsafe { stack::load(cfa - 8) };
+            sp = cfa;
+            callee = place;
+            place = if PREDICTED { rules.predicted(place) } else { Key::new(pc).place() };
+            continue;
+        }
+        if !is_code_address(pc) {
+            return sink;
+        }
+        if let Some(found) = rules.locate(pc).filter(|&found| found != place) {
+            // Not every time, or threads would fight over the line of a function with many callers.
+            if PREDICTED && (sink.hasher.one_in_16() || !rules.has_prediction(callee)) {
+                rules.predict(callee, found);
+            }
+            place = found;
+            continue;
         }
         if !sink.push(pc) {
             return sink;
         }
+        let here = Cursor { pc, sp, bp, range, is_interrupted: false };
+        let Some(next) = careful_step(here, rules) else { return sink };
+        if !next.range.is_trusted() {
+            return walk_carefully(next, rules, sink);
+        }
+        Cursor { pc, sp, bp, range, .. } = next;
+        callee = place;
+        place = Key::new(pc).place();
     }
 }
 

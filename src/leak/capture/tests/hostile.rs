@@ -101,7 +101,7 @@ proptest! {
         for is_interrupted in [false, true] {
             let mut buffer = StackBuffer::new();
             let (rules, sink) = (by_tables::table().unwrap(), buffer.sink(0, MAX_FRAMES));
-            buffer.len = walk::walk_from([pc, sp, bp], is_interrupted, rules, sink).len;
+            buffer.len = walk::walk_from([pc, sp, bp], is_interrupted, rules, sink).finish().0;
             assert!(buffer.frames().iter().all(|pc| (4096..1 << 47).contains(pc)));
         }
     }
@@ -113,5 +113,5 @@ fn mappings_are_named() {
     let mut found = Vec::new();
     for_each_mapping(|at, bytes| found.push((at, bytes)));
     assert_eq!(found.len(), 1);
-    assert!(found[0].0 != Addr(0) && found[0].1 == 1 << 19);
+    assert!(found[0].0 != Addr(0) && found[0].1 == 1 << 20);
 }
