@@ -53,6 +53,7 @@ pub(crate) use statistics::{Statistics, statistics};
 
 use super::depot::{self, Hasher, StackId};
 use crate::config::{self, Key};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -126,23 +127,28 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     /// Takes the next frame; `false` if no more are wanted.
-    #[inline(always)]
     fn push(&mut self, pc: usize) -> bool {
-        self.push_product(pc, (pc as u64).wrapping_mul(Hasher::MULTIPLIER))
-    }
-
-    /// As [`Self::push`], given `pc` times [`Hasher::MULTIPLIER`].
-    #[inline(always)]
-    fn push_product(&mut self, pc: usize, product: u64) -> bool {
-        if self.len == self.limit && !self.start_over() {
+        if self.is_full() && !self.start_over() {
             return false;
         }
-        if let Some(frame) = self.frames.get_mut(self.len) {
-            frame.write(pc);
-        }
-        self.len += 1;
-        self.hasher = self.hasher.add_product(product);
+        let mut writer = self.writer();
+        writer.push(pc, (pc as u64).wrapping_mul(Hasher::MULTIPLIER));
+        let Writer { next, hasher, .. } = writer;
+        self.accept(next, hasher);
         true
+    }
+
+    /// Lends the room up to the limit.
+    #[inline(always)]
+    fn writer(&mut self) -> Writer<'_> {
+        let free = self.frames.get_mut(self.len..self.limit).unwrap_or(&mut []).as_mut_ptr_range();
+        Writer { next: free.start, end: free.end, hasher: self.hasher, room: PhantomData }
+    }
+
+    /// Whether the limit is reached.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.len == self.limit
     }
 
     /// At the limit: frames left out make place for others; `false` if there are enough of those.
@@ -157,9 +163,47 @@ impl Sink<'_> {
         self.limit > 0
     }
 
+    /// Takes what was written.
+    #[inline(always)]
+    fn accept(&mut self, next: *mut MaybeUninit<usize>, hasher: Hasher) {
+        self.len = (next.addr() - self.frames.as_ptr().addr()) / size_of::<usize>();
+        self.hasher = hasher;
+    }
+
     /// How many frames there are, and their hash.
     fn finish(self) -> (usize, Hasher) {
         if self.skip == 0 { (self.len, self.hasher) } else { (0, Hasher::new()) }
+    }
+}
+
+/// Writes frames into a [`Sink`]'s room: one pointer, one comparison, and the hash.
+struct Writer<'a> {
+    next: *mut MaybeUninit<usize>,
+    end: *mut MaybeUninit<usize>,
+    hasher: Hasher,
+    room: PhantomData<&'a mut [MaybeUninit<usize>]>,
+}
+
+impl Writer<'_> {
+    /// Whether there is no room for another frame.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.next == self.end
+    }
+
+    /// Writes a frame, given also its product with [`Hasher::MULTIPLIER`]; nothing if it is full.
+    #[inline(always)]
+    fn push(&mut self, pc: usize, product: u64) {
+        if self.is_full() {
+            return;
+        }
+        // SAFETY: `next` is not at the end of the borrowed room, hence within it, and the pointer after it
+        // within it or at its end.
+        unsafe {
+            self.next.write(MaybeUninit::new(pc));
+            self.next = self.next.add(1);
+        }
+        self.hasher = self.hasher.add_product(product);
     }
 }
 
@@ -175,14 +219,9 @@ pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
     buffer.frames()
 }
 
-/// As [`here`], by predictions. A stack that was stored before is right; a new one may, with a probability
-/// of the order of 2^-33 per frame, be not.
-#[inline(never)]
-fn here_predicted(skip: usize, buffer: &mut StackBuffer) {
-    capture::<true>(skip, buffer);
-}
-
-/// Captures the stack of the function that this is inlined into, from its caller on.
+/// Captures the stack of the function that this is inlined into, from its caller on. With `PREDICTED` a
+/// stack that was stored before is right; a new one may, with a probability of the order of 2^-33 per
+/// frame, be not.
 #[inline(always)]
 fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
     let depth = DEPTH.load(Relaxed);
@@ -202,7 +241,7 @@ fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
 #[inline(never)]
 pub(crate) fn record(skip: usize) -> StackId {
     let mut buffer = StackBuffer::new();
-    here_predicted(skip.saturating_add(1), &mut buffer);
+    capture::<true>(skip, &mut buffer);
     let known = depot::find_hashed(buffer.frames(), buffer.hash());
     if known != StackId::NONE {
         return known;

@@ -100,7 +100,7 @@ impl Packed {
         })
     }
 
-    /// Whether it is a [`Rule::Frame`] and nothing stands above its bits; the last two are only for
+    /// Whether it is a [`Rule::Frame`] and nothing stands above its bits; the last three are only for
     /// those, and look at nothing above.
     #[inline(always)]
     pub(super) fn is_frame(self) -> bool {
@@ -112,6 +112,13 @@ impl Packed {
     pub(super) fn is_frame_on(self, base: Base) -> bool {
         const KIND_AND_ABOVE: u64 = 3 | !((1 << BITS) - 1);
         self.0 & KIND_AND_ABOVE == if base == Base::Sp { KIND_SP } else { KIND_BP }
+    }
+
+    /// For a frame: whether the CFA is counted from the stack pointer. Looks at one bit.
+    #[inline(always)]
+    pub(super) fn is_on_sp(self) -> bool {
+        const { assert!(KIND_SP & 1 == 1 && KIND_BP & 1 == 0) };
+        self.0 & 1 == 1
     }
 
     /// Bytes from the base to the CFA.
