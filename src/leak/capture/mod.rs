@@ -3,9 +3,9 @@
 //!
 //! [`record`] is all that an allocation needs:
 //!
-//! 1. [`here`] walks the stack. Per frame it looks the return address up in a table ([`table`]) that says
-//!    how to get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return
-//!    address from below that. Two loads per frame, and no more for most programs after a short while.
+//! 1. The walk ([`walk`]). Per frame it finds the return address in a table ([`table`]) that says how to
+//!    get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return address
+//!    from below that. Most programs need no more after a short while.
 //! 2. A return address seen for the first time is looked up in the call frame information of its module
 //!    ([`modules`], [`elf`], [`cfi`]), by a few frames an expression is evaluated ([`expression`]).
 //! 3. Nothing is read that is not proven to be readable ([`stack`]).

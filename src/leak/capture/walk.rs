@@ -1,8 +1,10 @@
 //! The walk from frame to frame, for x86-64.
 //!
 //! ```text
-//! fast loop                    one probe of the table, two loads per frame
-//!   rule not found, odd, or beyond what is proven readable
+//! fast loop (run)              an entry of the table, two loads from the stack per frame
+//!   entry not where predicted
+//!       └─> looked up by hash
+//!   no rule yet, an odd one, or beyond what is proven readable
 //!       └─> careful step       finds the module, evaluates its table, remembers the rule
 //!             guessed, or passed a signal frame
 //!                 └─> careful steps to the end of the stack

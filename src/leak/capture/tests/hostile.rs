@@ -25,8 +25,7 @@ const WITH_FRAME_POINTER: &[u8] = &[0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0xd7, 0x
 const WITHOUT_FRAME_POINTER: &[u8] =
     &[0x48, 0x83, 0xec, 8, 0x48, 0x89, 0xd7, 0xff, 0xd6, 0x48, 0x83, 0xc4, 8, 0xc3];
 
-/// Calls generated code, with the stack as it is just outside of it. In C, so that the caller has no
-/// frame of its own between.
+/// Calls generated code, and says what the stack is just outside of it.
 #[inline(never)]
 fn capture_around(function: Function) -> (Captured, Vec<usize>) {
     let outside = truth();

@@ -197,13 +197,29 @@ fn skipping_leaves_out_the_innermost() {
     }
 }
 
+/// Records the stack, and captures the truth.
+extern "C" fn record_into(result: *mut c_void) {
+    let id = record(0);
+    // SAFETY: every test passes a `Captured` of its own.
+    unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
+}
+
+/// Callers change all the time, so that many predictions are wrong.
+#[test]
+fn wrong_predictions_do_not_show() {
+    prepare();
+    for i in 0..400i32 {
+        let function =
+            c_frames().function(["plain", "registers", "variable", "realigned"][i as usize * 7 % 4]);
+        let mut captured = Captured::default();
+        // SAFETY: as in `capture_in`.
+        unsafe { function(i * 5 % 9, record_into, (&raw mut captured).cast()) };
+        captured.assert_equal();
+    }
+}
+
 #[test]
 fn recorded_stacks_start_at_the_caller() {
-    extern "C" fn record_into(result: *mut c_void) {
-        let id = record(0);
-        // SAFETY: the test passes a `Captured`.
-        unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
-    }
     prepare();
     let mut ids = vec![];
     for _ in 0..3 {
