@@ -2,10 +2,13 @@
 //!
 //! `BESOM_OPTIONS=key=value:key=value`. An unknown key or a bad value is said on standard error in one
 //! line and ignored. Nothing is read in a process with more privileges than its user.
+//!
+//! A value ends at the next `:`, so the name of a file given here can't hold one (in `LSAN_OPTIONS` it can,
+//! in quotes).
 
 use crate::sys::{auxv, file, message::say};
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// How an option's value is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +23,10 @@ pub(crate) enum Unit {
     BytesOrAuto,
     /// A number of seconds.
     Seconds,
+    /// A number of milliseconds.
+    Milliseconds,
+    /// A share of a hundred; may be more.
+    Percent,
     /// One of the listed words, kept as its index.
     Word(&'static [&'static str]),
     /// Text, kept where it stands in the environment.
@@ -56,6 +63,9 @@ macro_rules! options {
         static VALUES: [AtomicUsize; TABLE.len()] = [
             $(AtomicUsize::new({ let _ = $name; number_of($default, $unit) })),*
         ];
+
+        /// Which options the user has set, whatever the value.
+        static GIVEN: [AtomicBool; TABLE.len()] = [const { AtomicBool::new(false) }; TABLE.len()];
     };
 }
 
@@ -72,7 +82,33 @@ options! {
     Scavenge "scavenge" = "1", Unit::Flag, "give free pages back to the kernel";
     ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
     Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";
-    StackDepth "stack_depth" = "30", Unit::Count, "leak mode: frames kept of the stack that allocated an object, 1 to 128";
+    DetectLeaks "detect_leaks" = "1", Unit::Flag, "0 turns leak=1 off again (LSAN_OPTIONS of a program may)";
+    ExitCode "exitcode" = "23", Unit::Count, "exit status if blocks are definitely or indirectly lost; 0 keeps the program's own";
+    Report "report" = "text", Unit::Word(&["text", "json"]), "format of leak reports";
+    LogPath "log_path" = "", Unit::Text, "write leak reports to this file, with '.' and the process number appended (or %p in the name); stderr and stdout are words";
+    Suppressions "suppressions" = "", Unit::Text, "file of suppressions, a leak:PATTERN a line";
+    PrintSuppressions "print_suppressions" = "1", Unit::Flag, "list the suppressions that matched";
+    MaxLeaks "max_leaks" = "0", Unit::Count, "how many leaks to list, largest first; 0 lists all";
+    ReportObjects "report_objects" = "0", Unit::Flag, "list the address and size of every lost block";
+    ShowReachable "show_reachable" = "0", Unit::Flag, "list the blocks that are still reachable too";
+    UseGlobals "use_globals" = "1", Unit::Flag, "pointers in the data of executable and libraries keep blocks reachable";
+    UseStacks "use_stacks" = "1", Unit::Flag, "pointers on the threads' stacks do";
+    UseRegisters "use_registers" = "1", Unit::Flag, "pointers in the threads' registers do";
+    UseTls "use_tls" = "1", Unit::Flag, "pointers in thread-local and thread-specific storage do";
+    UseRootRegions "use_root_regions" = "1", Unit::Flag, "pointers in regions registered by the program do";
+    UseMappings "use_mappings" = "1", Unit::Flag, "pointers in other private writable mappings do";
+    UseUnaligned "use_unaligned" = "0", Unit::Flag, "pointers at addresses that are no multiple of 8 count too";
+    LeakAtExit "leak_at_exit" = "1", Unit::Flag, "check when the program ends";
+    CheckOnQuickExit "check_on__exit" = "0", Unit::Flag, "check also when the program ends by _exit";
+    LeakSignal "leak_signal" = "0", Unit::Count, "number of a signal that starts a check; 0 is none";
+    LeakInterval "leak_interval" = "0", Unit::Seconds, "check this often; 0 is never";
+    LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
+    Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
+    Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
+    StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object, 1 to 128";
+    LeakWorkers "leak_workers" = "0", Unit::Count, "threads that mark; 0 takes one for each CPU, up to 8";
+    StopTimeout "stop_timeout" = "1000", Unit::Milliseconds, "how long to wait for all threads to stop";
+    Verbosity "verbosity" = "0", Unit::Count, "1 says more: a report also if nothing is lost, unknown keys in LSAN_OPTIONS";
 }
 
 impl Key {
@@ -94,23 +130,52 @@ pub(crate) fn is_on(key: Key) -> bool {
     get(key) != 0
 }
 
-/// The text of an option that is text: what stands between `=` and the next `:` in the environment.
-/// Empty if unset.
+/// Whether the user has set an option, be it to its default.
+pub(crate) fn is_given(key: Key) -> bool {
+    GIVEN[key as usize].load(Relaxed)
+}
+
+/// The text of an option that is text. Empty if unset.
 pub(crate) fn text(key: Key) -> &'static [u8] {
-    let start = get(key);
+    let packed = get(key);
+    let (start, len) = (packed & (usize::MAX >> TEXT_LEN_BITS), packed >> TEXT_ADDRESS_BITS);
     if start == 0 {
         return &[];
     }
-    // SAFETY: `read` stored the address of a value inside the environment block or the copy made of it,
-    // both of which stay and end in a NUL byte.
-    let rest = unsafe { CStr::from_ptr(core::ptr::with_exposed_provenance(start)) }.to_bytes();
-    let len = rest.iter().position(|&b| b == b':').unwrap_or(rest.len());
-    &rest[..len]
+    // SAFETY: `pack` made this number of a text that lives as long as the process, and took its address
+    // and length from it; nothing else stores into an option of unit `Text`.
+    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(start), len) }
 }
 
 /// Sets an option from inside: one option's value implies another's.
 pub(crate) fn set(key: Key, value: usize) {
+    debug_assert!(!matches!(key.info().unit, Unit::Text), "set_text is for text");
     VALUES[key as usize].store(value, Relaxed);
+}
+
+/// Sets an option that is text, from inside. A text too long to keep, beyond 64 KiB, is said and ignored.
+pub(crate) fn set_text(key: Key, value: &'static [u8]) {
+    debug_assert!(matches!(key.info().unit, Unit::Text), "set is for numbers");
+    match pack(value) {
+        Some(packed) => VALUES[key as usize].store(packed, Relaxed),
+        None => say!("the value of {} is too long", key.info().name),
+    }
+}
+
+/// Notes that the user has set an option in a place other than `BESOM_OPTIONS`.
+pub(crate) fn mark_given(key: Key) {
+    GIVEN[key as usize].store(true, Relaxed);
+}
+
+/// A text is kept in one word: its address, which on all 64-bit Linux systems has at most 48 bits unless a
+/// mapping asks for more, below its length.
+const TEXT_ADDRESS_BITS: u32 = 48;
+const TEXT_LEN_BITS: u32 = usize::BITS - TEXT_ADDRESS_BITS;
+
+fn pack(text: &'static [u8]) -> Option<usize> {
+    let address = text.as_ptr().expose_provenance();
+    (address >> TEXT_ADDRESS_BITS == 0 && text.len() >> TEXT_LEN_BITS == 0)
+        .then_some(text.len() << TEXT_ADDRESS_BITS | address)
 }
 
 /// A default from the table as its number. Only called by the compiler, on the table.
@@ -230,11 +295,14 @@ pub(crate) fn read(text: &'static [u8]) {
 fn assign(i: usize, value: &'static [u8]) {
     let option = &TABLE[i];
     let number = match option.unit {
-        Unit::Text => Some(value.as_ptr().expose_provenance()),
+        Unit::Text => pack(value),
         unit => parse(value, unit),
     };
     match number {
-        Some(number) => VALUES[i].store(number, Relaxed),
+        Some(number) => {
+            VALUES[i].store(number, Relaxed);
+            GIVEN[i].store(true, Relaxed);
+        }
         None => say!("BESOM_OPTIONS: bad value '{}' for {}: {}", Ascii(value), option.name, option.unit),
     }
 }
@@ -254,6 +322,8 @@ impl core::fmt::Display for Unit {
             Self::Bytes => f.write_str("bytes, with K, M, G, T or KiB, MiB, GiB, TiB"),
             Self::BytesOrAuto => f.write_str("bytes, with K, M, G, T or KiB, MiB, GiB, TiB, or auto"),
             Self::Seconds => f.write_str("seconds"),
+            Self::Milliseconds => f.write_str("milliseconds"),
+            Self::Percent => f.write_str("percent"),
             Self::Text => f.write_str("text"),
             Self::Word(words) => {
                 for (i, word) in words.iter().enumerate() {
@@ -357,6 +427,19 @@ mod tests {
         for (i, option) in TABLE.iter().enumerate() {
             assert!(TABLE[..i].iter().all(|other| other.name != option.name), "{}", option.name);
         }
+    }
+
+    #[test]
+    fn texts_are_kept_with_their_ends() {
+        assert_eq!(text(Key::LogPath), b"");
+        assert!(!is_given(Key::LogPath));
+        read(b"log_path=/tmp/a b,c:leak_at_exit=1");
+        assert_eq!(text(Key::LogPath), b"/tmp/a b,c");
+        assert!(is_given(Key::LogPath) && is_given(Key::LeakAtExit) && !is_given(Key::Trace));
+        set_text(Key::LogPath, b"/tmp/x:y");
+        assert_eq!(text(Key::LogPath), b"/tmp/x:y");
+        set_text(Key::LogPath, b"");
+        assert_eq!(text(Key::LogPath), b"");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
-use super::rank::{self, Rank};
+use super::rank::{self, Rank, Ranked};
 use core::{
     cell::UnsafeCell,
     ops::{Deref, DerefMut},
@@ -24,7 +24,7 @@ const SPINS: usize = if cfg!(loom) { 1 } else { 100 };
 /// A value that one thread at a time may use.
 pub(crate) struct Mutex<T> {
     word: AtomicU32,
-    rank: Rank,
+    rank: Ranked,
     value: UnsafeCell<T>,
 }
 
@@ -37,13 +37,13 @@ impl<T> Mutex<T> {
     /// A free lock.
     #[cfg(not(loom))]
     pub(crate) const fn new(rank: Rank, value: T) -> Self {
-        Self { word: AtomicU32::new(FREE), rank, value: UnsafeCell::new(value) }
+        Self { word: AtomicU32::new(FREE), rank: rank::ranked(rank), value: UnsafeCell::new(value) }
     }
 
     /// A free lock, under loom.
     #[cfg(loom)]
     pub(crate) fn new(rank: Rank, value: T) -> Self {
-        Self { word: AtomicU32::new(FREE), rank, value: UnsafeCell::new(value) }
+        Self { word: AtomicU32::new(FREE), rank: rank::ranked(rank), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock and takes it.

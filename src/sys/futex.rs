@@ -10,6 +10,15 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32) {
     let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as usize, op, expected as usize, 0, 0, 0]) };
 }
 
+/// As [`wait`], for a word that the kernel wakes by itself when a thread ends (`CLONE_CHILD_CLEARTID`):
+/// that wake is not a private one.
+#[cfg(feature = "leak")]
+pub(crate) fn wait_for_kernel(word: &AtomicU32, expected: u32) {
+    let args = [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, expected as usize, 0, 0, 0];
+    // SAFETY: the kernel only reads the word, which the reference keeps alive; no timeout.
+    let _ = unsafe { call(libc::SYS_futex, args) };
+}
+
 /// As [`wait`], for at most `nanoseconds`.
 pub(crate) fn wait_for(word: &AtomicU32, expected: u32, nanoseconds: u64) {
     let op = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;

@@ -5,10 +5,21 @@
 //! checker's child may make them while other threads held any lock of libc.
 
 pub(crate) mod auxv;
+#[cfg(feature = "leak")]
+pub(crate) mod clone;
+pub(crate) mod cpu;
+#[cfg(feature = "leak")]
+pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod probe;
+#[cfg(feature = "leak")]
+pub(crate) mod proc_maps;
+pub(crate) mod rseq;
+#[cfg(feature = "leak")]
+pub(crate) mod signal;
 pub(crate) mod syscall;
 pub(crate) mod time;

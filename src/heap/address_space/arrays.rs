@@ -1,0 +1,107 @@
+//! The arrays beside the heap: one entry in the table for each.
+
+use crate::{
+    base::{PAGE_BYTES, align_up},
+    heap::page_heap::{CHUNK_BYTES, CHUNK_PAGES, Chunk, LEAF, Summary, entries},
+    heap::{page_map::Entry, span, tiny},
+};
+
+/// An array with a part for every chunk of the heap, at a fixed place beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Array {
+    /// The page map's entries.
+    PageMap,
+    /// A record per page, used for the first page of each span.
+    SpanRecords,
+    /// The page heap's bits.
+    Chunks,
+    /// The page heap's summaries of single chunks.
+    Leaves,
+    /// One byte per chunk: which arrays have been committed on demand there (bit = number of the array).
+    Commits,
+    /// The page heap's summaries above the leaves. Small; written all over from the start.
+    UpperSummaries,
+    /// Starts of packed objects.
+    TinyMap,
+    /// The longer bitmaps of spans of the smallest class.
+    WideBits,
+}
+
+/// When an array becomes memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mode {
+    /// At once.
+    Whole,
+    /// For each chunk when the heap grows by it; above the heap it reads as zeros.
+    WithHeap,
+    /// For each chunk when asked for; must not be touched where it was not.
+    OnDemand,
+}
+
+/// Every array, in the order in which they lie; those on demand last.
+pub(super) const ALL: [Array; 8] = [
+    Array::PageMap,
+    Array::SpanRecords,
+    Array::Chunks,
+    Array::Leaves,
+    Array::Commits,
+    Array::UpperSummaries,
+    Array::TinyMap,
+    Array::WideBits,
+];
+
+/// Arrays begin at multiples of this and become memory in steps of it: the largest page any kernel uses.
+pub(super) const STEP_BYTES: usize = 64 << 10;
+
+impl Array {
+    /// Its number, which is its place in [`ALL`].
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
+    pub(super) const fn mode(self) -> Mode {
+        match self {
+            Self::TinyMap | Self::WideBits => Mode::OnDemand,
+            Self::UpperSummaries => Mode::Whole,
+            _ => Mode::WithHeap,
+        }
+    }
+
+    /// Bytes for one chunk of 4 MiB; 0 for an array that is not cut that way.
+    pub(crate) const fn bytes_per_chunk(self) -> usize {
+        match self {
+            Self::PageMap => size_of::<Entry>() * CHUNK_PAGES,
+            Self::SpanRecords => span::RECORD_BYTES * CHUNK_PAGES,
+            Self::Chunks => size_of::<Chunk>(),
+            Self::Leaves => size_of::<Summary>(),
+            Self::Commits => 1,
+            Self::UpperSummaries => 0,
+            Self::TinyMap => tiny::MAP_BYTES_PER_PAGE * CHUNK_PAGES,
+            Self::WideBits => span::WIDE_BITS_BYTES * CHUNK_PAGES,
+        }
+    }
+
+    /// Bytes of address space for a range of `chunks` chunks.
+    pub(super) const fn range_bytes(self, chunks: usize) -> usize {
+        let bytes = match self {
+            Self::UpperSummaries => upper_level_offset(LEAF, chunks),
+            Self::Leaves => entries(LEAF, chunks) * size_of::<Summary>(),
+            _ => chunks * self.bytes_per_chunk(),
+        };
+        align_up(bytes, STEP_BYTES)
+    }
+}
+
+const _: () = assert!(ALL.len() <= u8::BITS as usize, "Commits has a bit for each array");
+const _: () = assert!(Array::TinyMap.bytes_per_chunk().is_multiple_of(STEP_BYTES));
+const _: () = assert!(CHUNK_BYTES.is_multiple_of(PAGE_BYTES));
+
+/// Where `level` begins in [`Array::UpperSummaries`], in bytes; for [`LEAF`], where the array ends.
+pub(super) const fn upper_level_offset(level: usize, chunks: usize) -> usize {
+    let (mut bytes, mut above) = (0, 0);
+    while above < level {
+        bytes += entries(above, chunks) * size_of::<Summary>();
+        above += 1;
+    }
+    bytes
+}

@@ -1,0 +1,79 @@
+//! The address range as what the page heap runs on.
+
+use super::{AddressSpace, Array, arrays::upper_level_offset};
+use crate::{
+    base::{Addr, PAGE_BYTES},
+    heap::page_heap::{
+        Backing, CHUNK_BYTES, CommitError, HugePages, LEAF, LEVELS, Layout, Limits, PageHeap, PageId,
+    },
+    sys::{auxv, memory, syscall::Errno, time},
+};
+use core::sync::atomic::Ordering::Relaxed;
+
+impl AddressSpace {
+    /// Where the page heap's arrays lie.
+    fn layout(&self) -> Layout {
+        let chunks = self.chunks.load(Relaxed);
+        let upper = self.array_base(Array::UpperSummaries);
+        let levels: [Addr; LEVELS] = core::array::from_fn(|level| match level {
+            LEAF => self.array_base(Array::Leaves),
+            level => upper.plus(upper_level_offset(level, chunks)),
+        });
+        let least_release = (auxv::kernel_page_bytes() / PAGE_BYTES).max(1);
+        Layout {
+            base: self.base(),
+            chunks,
+            chunk_array: self.array_base(Array::Chunks),
+            levels,
+            least_release,
+        }
+    }
+}
+
+impl PageHeap {
+    /// Starts the heap on the process's address range, with the limits that the options set.
+    ///
+    /// # Safety
+    /// `space` must have its range, and no other page heap may use it.
+    pub(crate) unsafe fn init(&mut self, space: &'static AddressSpace) {
+        // SAFETY: the arrays are fresh mappings, which are zero, of the lengths that `Layout` asks for,
+        // readable from the start, and `commit` makes them writable before it grants a chunk.
+        unsafe { self.init_on(space, space.layout(), Limits::from_config()) };
+    }
+}
+
+impl Backing for AddressSpace {
+    fn commit(&self, first: usize, count: usize) -> Result<(), CommitError> {
+        self.cover(first + count).map_err(|_| CommitError::NoMemory)?;
+        let at = self.base().plus(first * CHUNK_BYTES);
+        self.make_writable(at, count * CHUNK_BYTES).map_err(|errno| match errno {
+            Errno(libc::EEXIST) => CommitError::Taken,
+            _ => CommitError::NoMemory,
+        })
+    }
+
+    fn release(&self, page: PageId, pages: usize) -> bool {
+        // SAFETY: the page heap has taken the pages out of its bits, so nobody uses what they hold.
+        unsafe { memory::advise(self.address_of(page), pages * PAGE_BYTES, libc::MADV_DONTNEED) }.is_ok()
+    }
+
+    fn advise(&self, first: usize, count: usize, huge: HugePages) {
+        let advice = match huge {
+            HugePages::Use => libc::MADV_HUGEPAGE,
+            HugePages::Avoid => libc::MADV_NOHUGEPAGE,
+        };
+        let at = self.base().plus(first * CHUNK_BYTES);
+        // A kernel without huge pages refuses, which leaves things as they are.
+        // SAFETY: the chunks were committed by us; the advice changes no contents.
+        let _ = unsafe { memory::advise(at, count * CHUNK_BYTES, advice) };
+    }
+
+    fn metadata_bytes(&self) -> usize {
+        let with_heap: usize = self.committed.iter().map(|bytes| bytes.load(Relaxed)).sum();
+        with_heap + self.on_demand.load(Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        time::coarse_nanoseconds()
+    }
+}

@@ -1,0 +1,105 @@
+//! The address range on the real operating system, in both forms.
+
+use super::*;
+use crate::heap::page_heap::{Backing, PageHeap};
+use std::boxed::Box;
+
+fn fresh() -> &'static AddressSpace {
+    Box::leak(Box::new(AddressSpace::new()))
+}
+
+fn heap_of(space: &'static AddressSpace) -> PageHeap {
+    let mut heap = PageHeap::new();
+    // SAFETY: the space has its range and no other heap.
+    unsafe { heap.init(space) };
+    heap
+}
+
+/// Every byte of the run reads as zero; leaves it filled with ones.
+fn use_zeroed(space: &AddressSpace, page: PageId, pages: usize) {
+    // SAFETY: the run was just taken from the heap and is used by nobody else.
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(space.address_of(page).ptr::<u8>(), pages * PAGE_BYTES) };
+    assert!(bytes.iter().all(|&byte| byte == 0));
+    bytes.fill(1);
+}
+
+fn exercise(space: &'static AddressSpace) {
+    assert_eq!(space.base().0 % MIN_RANGE_BYTES, 0);
+    let mut heap = heap_of(space);
+    let run = heap.alloc(700, 1).unwrap();
+    assert!(run.zeroed);
+    use_zeroed(space, run.page, 700);
+    heap.free(run.page, 700);
+    while let Some(run) = heap.take_for_release(100) {
+        let released = space.release(run.page, run.pages);
+        assert!(released);
+        heap.finish_release(run, released);
+    }
+    let again = heap.alloc(700, 1).unwrap();
+    assert_eq!((again.page, again.zeroed), (run.page, true));
+    use_zeroed(space, again.page, 700);
+    arrays_are_memory(space, heap.top_chunks());
+    heap.check().unwrap();
+}
+
+fn arrays_are_memory(space: &AddressSpace, top: usize) {
+    for array in [Array::PageMap, Array::SpanRecords, Array::TinyMap] {
+        let bytes = array.bytes_per_chunk() * top;
+        if array == Array::TinyMap {
+            space.commit_array(array, 0..bytes).unwrap();
+            space.commit_array(array, 5..6).unwrap();
+        }
+        let base = space.array_base(array).ptr::<u8>();
+        // SAFETY: the part of the array that belongs to the grown heap is memory and nobody else's.
+        let part = unsafe { core::slice::from_raw_parts_mut(base, bytes) };
+        assert!(part.iter().all(|&byte| byte == 0));
+        part.fill(1);
+    }
+    let far = Array::PageMap.range_bytes(space.range_bytes() / CHUNK_BYTES) - 1;
+    // SAFETY: the page map is readable for the whole range.
+    assert_eq!(unsafe { space.array_base(Array::PageMap).plus(far).ptr::<u8>().read() }, 0);
+    assert!(space.commit_array(Array::TinyMap, 1 << 39..1 << 40).is_err());
+}
+
+#[test]
+fn a_reserved_range_works() {
+    let space = fresh();
+    space.init_reserved().unwrap();
+    assert!(!space.is_claimed());
+    assert!(space.range_bytes() >= 1 << 36);
+    exercise(space);
+}
+
+#[test]
+fn a_claimed_range_works_around_others() {
+    let space = fresh();
+    space.init_claimed(1 << 30).unwrap();
+    assert!(space.is_claimed());
+    assert_eq!(space.range_bytes(), 1 << 30);
+    exercise(space);
+
+    // A stranger's page in the third chunk: the heap passes by that chunk and stays off it.
+    let space = fresh();
+    space.init_claimed(1 << 28).unwrap();
+    let stranger = space.base().plus(2 * CHUNK_BYTES + 5 * STEP_BYTES);
+    memory::map_at(stranger, STEP_BYTES, Access::Read).unwrap();
+    let mut heap = heap_of(space);
+    let run = heap.alloc(3 * 512, 1).unwrap();
+    assert_eq!(run.page, PageId(3 * 512));
+    use_zeroed(space, run.page, run.pages);
+    assert_eq!(heap.stats().holes, 512);
+    heap.check().unwrap();
+    // SAFETY: the test's own mapping.
+    unsafe { memory::unmap(stranger, STEP_BYTES) };
+}
+
+#[test]
+fn a_claimed_range_has_an_end() {
+    let space = fresh();
+    space.init_claimed(1).unwrap();
+    let mut heap = heap_of(space);
+    assert_eq!(heap.alloc(MIN_RANGE_BYTES / PAGE_BYTES + 1, 1), None);
+    assert!(heap.alloc(MIN_RANGE_BYTES / PAGE_BYTES, 1).is_some());
+    assert_eq!(heap.alloc(1, 1), None);
+}

@@ -1,0 +1,371 @@
+//! The central lists (mcentral): per class the spans that have free objects, ordered by how full they are,
+//! and in front of them a transfer cache of objects on their way from one CPU to another.
+//!
+//! Objects come from the fullest span, so that the emptiest drain and go back to the page heap. Go's
+//! division into swept and unswept sets has no place here, where `free` is explicit.
+
+use super::page_map;
+use super::size_class::{ALL_CLASSES, OBJECT_BYTES, TINY_BLOCK, TINY_PAGES, object_index};
+use super::span::{List, Span, State};
+use super::{diagnose, pages};
+use crate::base::Addr;
+use crate::sync::{Mutex, MutexGuard, Rank};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Most objects that move at once between a cache and a central list.
+pub(crate) const MAX_BATCH: usize = 64;
+/// Bytes of a batch: large enough to make the lock cheap, small enough not to strand memory.
+const BATCH_BYTES: usize = 16 << 10;
+
+/// Objects that move at once, for a class that has objects.
+pub(crate) fn batch_of(class: usize) -> usize {
+    (BATCH_BYTES / OBJECT_BYTES[class] as usize).clamp(2, MAX_BATCH)
+}
+
+/// Batches a transfer cache may hold.
+const TRANSFER_BATCHES: usize = 16;
+/// Bytes a transfer cache may hold, but at least one batch: 67 of them must not add up to much.
+const TRANSFER_BYTES: usize = 128 << 10;
+
+/// Objects a transfer cache has room for.
+const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
+
+/// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
+/// objects never touch a span's bits.
+struct Transfer {
+    class: usize,
+    len: usize,
+    /// Fewest objects held since the last [`trim_transfers`]: what nobody wanted.
+    low_water: usize,
+}
+
+/// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
+/// not used should cost no page.
+struct TransferSlots([UnsafeCell<[Addr; TRANSFER_SLOTS]>; ALL_CLASSES]);
+
+// SAFETY: a row is only reached through the `Transfer` of its class, of which there is one, under a lock.
+unsafe impl Sync for TransferSlots {}
+
+static TRANSFER_OBJECTS: TransferSlots =
+    TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
+
+impl Transfer {
+    const fn new(class: usize) -> Self {
+        Self { class, len: 0, low_water: 0 }
+    }
+
+    fn capacity(&self) -> usize {
+        let batch = batch_of(self.class);
+        (TRANSFER_BYTES / OBJECT_BYTES[self.class] as usize).clamp(batch, batch * TRANSFER_BATCHES)
+    }
+
+    fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
+        // SAFETY: the row belongs to this value, which is borrowed mutably.
+        unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
+    }
+
+    /// Takes the newest objects.
+    fn take(&mut self, into: &mut [Addr]) -> usize {
+        let n = into.len().min(self.len);
+        let rest = self.len - n;
+        into[..n].copy_from_slice(&self.slots()[rest..rest + n]);
+        self.len = rest;
+        self.low_water = self.low_water.min(rest);
+        n
+    }
+
+    /// Keeps objects until it is full; returns how many.
+    fn give(&mut self, objects: &[Addr]) -> usize {
+        let len = self.len;
+        let n = objects.len().min(self.capacity() - len);
+        self.slots()[len..len + n].copy_from_slice(&objects[..n]);
+        self.len += n;
+        n
+    }
+}
+
+/// Lists by the log2 of the number of free objects.
+const LISTS: usize = usize::BITS as usize - super::size_class::MAX_OBJECTS_PER_SPAN.leading_zeros() as usize;
+
+/// The spans of a class.
+struct Spans {
+    /// `with_free[k]`: spans with `2^k .. 2^(k+1)` free objects. Full spans are in no list.
+    with_free: [List; LISTS],
+    /// Bit k: `with_free[k]` is not empty.
+    nonempty: u32,
+}
+
+impl Spans {
+    const fn new() -> Self {
+        Self { with_free: [const { List::new() }; LISTS], nonempty: 0 }
+    }
+
+    /// The span with the fewest free objects, to the nearest power of two.
+    fn fullest(&self) -> Option<&'static Span> {
+        if self.nonempty == 0 {
+            None
+        } else {
+            self.with_free[self.nonempty.trailing_zeros() as usize].first()
+        }
+    }
+
+    /// Moves a span to the list for its number of free objects, which was `before`.
+    ///
+    /// # Safety
+    /// The caller holds the class's lock; the span is of the class.
+    unsafe fn update(&mut self, span: &'static Span, before: u16, now: u16) {
+        let (from, to) = (list_of(before), list_of(now));
+        if from == to {
+            return;
+        }
+        // SAFETY: the lock is held; a span with `before > 0` free objects is in that list, else in none.
+        unsafe {
+            if let Some(from) = from {
+                self.with_free[from].remove(span);
+                if self.with_free[from].is_empty() {
+                    self.nonempty &= !(1 << from);
+                }
+            }
+            if let Some(to) = to {
+                self.with_free[to].push(span);
+                self.nonempty |= 1 << to;
+            }
+        }
+    }
+}
+
+/// The list for a number of free objects; none for a full span.
+fn list_of(free_objects: u16) -> Option<usize> {
+    free_objects.checked_ilog2().map(|log| log as usize)
+}
+
+/// One class: two locks, since the transfer cache is used far more often, and numbers for statistics.
+struct Central {
+    transfer: Mutex<Transfer>,
+    spans: Mutex<Spans>,
+    span_count: AtomicUsize,
+    /// Objects of all spans that are out: in caches, in the transfer cache or with the program.
+    objects_out: AtomicUsize,
+    /// Objects in the transfer cache, so that an empty one is not locked.
+    transferred: AtomicUsize,
+}
+
+static CENTRALS: [Central; ALL_CLASSES] = {
+    let mut class = 0;
+    let mut centrals = [const { Central::new(0) }; ALL_CLASSES];
+    while class < ALL_CLASSES {
+        centrals[class] = Central::new(class);
+        class += 1;
+    }
+    centrals
+};
+
+impl Central {
+    const fn new(class: usize) -> Self {
+        Self {
+            transfer: Mutex::new(Rank::Transfer, Transfer::new(class)),
+            spans: Mutex::new(Rank::Central, Spans::new()),
+            span_count: AtomicUsize::new(0),
+            objects_out: AtomicUsize::new(0),
+            transferred: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
+pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
+    let central = &CENTRALS[class];
+    if central.transferred.load(Relaxed) != 0 {
+        let mut transfer = CENTRALS[class].transfer.lock();
+        let n = transfer.take(into);
+        central.transferred.store(transfer.len, Relaxed);
+        if n > 0 {
+            return n;
+        }
+    }
+    take_from_spans(class, into)
+}
+
+/// Returns objects of `class`.
+pub(crate) fn give(class: usize, objects: &[Addr]) {
+    if objects.is_empty() {
+        return;
+    }
+    let central = &CENTRALS[class];
+    let mut transfer = CENTRALS[class].transfer.lock();
+    let kept = transfer.give(objects);
+    central.transferred.store(transfer.len, Relaxed);
+    drop(transfer);
+    give_to_spans(class, &objects[kept..]);
+}
+
+fn take_from_spans(class: usize, into: &mut [Addr]) -> usize {
+    let central = &CENTRALS[class];
+    let mut spans = central.spans.lock();
+    let mut taken = 0;
+    while taken < into.len() {
+        let span = match spans.fullest() {
+            Some(span) => span,
+            None => {
+                let (again, span) = add_span(class, spans);
+                spans = again;
+                // Out of memory is no reason to stop if another thread has returned objects meanwhile.
+                match span.or_else(|| spans.fullest()) {
+                    Some(span) => span,
+                    None => break,
+                }
+            }
+        };
+        // SAFETY: the class's lock is held, and the span is of the class.
+        unsafe {
+            let before = span.guarded().free_objects;
+            taken += span.take(&mut into[taken..]);
+            spans.update(span, before, span.guarded().free_objects);
+        }
+    }
+    central.objects_out.fetch_add(taken, Relaxed);
+    // A cache pops in the reverse of the order it is filled in: the lowest address comes out first.
+    into[..taken].reverse();
+    taken
+}
+
+/// Gets a span from the page heap, with the lock released, since that may take system calls.
+fn add_span(
+    class: usize,
+    spans: MutexGuard<'static, Spans>,
+) -> (MutexGuard<'static, Spans>, Option<&'static Span>) {
+    drop(spans);
+    let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
+    let span =
+        pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, _)| span);
+    if let Some(span) = span {
+        // SAFETY: nobody else knows the span yet.
+        unsafe { span.clear_objects() };
+        CENTRALS[class].span_count.fetch_add(1, Relaxed);
+    }
+    let mut spans = CENTRALS[class].spans.lock();
+    if let Some(span) = span {
+        // SAFETY: the lock is held; the span is in no list yet.
+        unsafe { spans.update(span, 0, span.guarded().free_objects) };
+    }
+    (spans, span)
+}
+
+/// Most spans that one lock of a central list may empty before they are given back.
+const MAX_EMPTY: usize = MAX_BATCH;
+
+fn give_to_spans(class: usize, objects: &[Addr]) {
+    for objects in objects.chunks(MAX_EMPTY) {
+        let mut empty = [None; MAX_EMPTY];
+        let mut count = 0;
+        let mut spans = CENTRALS[class].spans.lock();
+        for &object in objects {
+            if let Some(span) = put(class, &mut spans, object) {
+                empty[count] = Some(span);
+                count += 1;
+            }
+        }
+        CENTRALS[class].objects_out.fetch_sub(objects.len(), Relaxed);
+        drop(spans);
+        CENTRALS[class].span_count.fetch_sub(count, Relaxed);
+        empty[..count].iter().flatten().for_each(|span| pages::free_span(span));
+    }
+}
+
+/// Puts an object back into its span; the span, taken out of the lists, if it is empty now. Ends the
+/// process if the object is not out: this is where a double free shows at the latest.
+fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
+    let entry = page_map::entry(object);
+    let offset = entry.span_offset(object);
+    let in_class = entry.class() == class || (entry.class() == TINY_PAGES && class == TINY_BLOCK);
+    let span = match super::span::containing(object) {
+        Some(span) if in_class => span,
+        _ => diagnose::free_of_free(object),
+    };
+    // SAFETY: the class's lock is held, and the page map says that the span is of the class.
+    unsafe {
+        let before = span.guarded().free_objects;
+        if !span.put(object_index(entry.class(), offset)) {
+            diagnose::free_of_free(object);
+        }
+        let now = before + 1;
+        if now as usize == span.objects() {
+            spans.update(span, before, 0);
+            return Some(span);
+        }
+        spans.update(span, before, now);
+    }
+    None
+}
+
+/// Returns to the spans what transfer caches have held without need since the last call, or everything.
+pub(crate) fn trim_transfers(everything: bool) {
+    for class in 1..=TINY_BLOCK {
+        while CENTRALS[class].transferred.load(Relaxed) != 0 {
+            let mut batch = [Addr(0); MAX_BATCH];
+            let mut transfer = CENTRALS[class].transfer.lock();
+            let surplus = if everything { transfer.len } else { transfer.low_water };
+            let n = transfer.take(&mut batch[..surplus.min(MAX_BATCH)]);
+            CENTRALS[class].transferred.store(transfer.len, Relaxed);
+            transfer.low_water = if n == MAX_BATCH { surplus - n } else { transfer.len };
+            drop(transfer);
+            give_to_spans(class, &batch[..n]);
+            if n < MAX_BATCH {
+                break;
+            }
+        }
+    }
+}
+
+/// What a class holds.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct ClassCounts {
+    /// Spans in use.
+    pub(crate) spans: usize,
+    /// Objects in caches or with the program.
+    pub(crate) objects_out: usize,
+    /// Of these, objects in the transfer cache.
+    pub(crate) transferred: usize,
+}
+
+/// What `class` holds, racy.
+pub(crate) fn counts(class: usize) -> ClassCounts {
+    let central = &CENTRALS[class];
+    ClassCounts {
+        spans: central.span_count.load(Relaxed),
+        objects_out: central.objects_out.load(Relaxed),
+        transferred: central.transferred.load(Relaxed),
+    }
+}
+
+/// Calls `each` for every object in the transfer cache of `class`, under its lock.
+pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
+    let mut transfer = CENTRALS[class].transfer.lock();
+    let len = transfer.len;
+    transfer.slots()[..len].iter().for_each(|&object| each(object));
+}
+
+/// Runs `check` while the spans of `class` can't change.
+pub(crate) fn with_class_locked<R>(class: usize, check: impl FnOnce() -> R) -> R {
+    let _spans = CENTRALS[class].spans.lock();
+    check()
+}
+
+/// Takes the locks of all classes, for fork.
+pub(crate) fn acquire_for_fork() {
+    CENTRALS.iter().for_each(|central| central.transfer.acquire_for_fork());
+    CENTRALS.iter().for_each(|central| central.spans.acquire_for_fork());
+}
+
+/// Gives them back.
+///
+/// # Safety
+/// After [`acquire_for_fork`], in the same thread or its copy in the child.
+pub(crate) unsafe fn release_after_fork() {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        CENTRALS.iter().rev().for_each(|central| central.spans.release_after_fork());
+        CENTRALS.iter().rev().for_each(|central| central.transfer.release_after_fork());
+    }
+}

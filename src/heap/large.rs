@@ -1,0 +1,111 @@
+//! Large objects: runs of pages, one object each.
+
+use super::page_map::PageId;
+use super::span::{Span, State};
+use super::{diagnose::Operation, pages, run_cache};
+use crate::base::{Addr, PAGE_BYTES};
+use crate::heap::size_class::LARGE_PAGES;
+use crate::sys::memory;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Objects and pages with the program.
+static OBJECTS: AtomicUsize = AtomicUsize::new(0);
+static PAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// From this size on an object that can't grow in place is moved by moving page-table entries. Below, a
+/// copy costs less than the system call, the TLB flushes and the two mappings more that it leaves.
+const MOVE_BY_TABLES_FROM_BYTES: usize = 1 << 20;
+/// Moves by page tables at most: each may leave two mappings more, and the kernel allows 65530.
+const MAX_TABLE_MOVES: usize = 8192;
+static TABLE_MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// Objects and bytes of large objects that the program has.
+pub(crate) fn counts() -> (usize, usize) {
+    (OBJECTS.load(Relaxed), PAGES.load(Relaxed) * PAGE_BYTES)
+}
+
+fn count_in(pages: usize) {
+    OBJECTS.fetch_add(1, Relaxed);
+    PAGES.fetch_add(pages, Relaxed);
+}
+
+fn count_out(pages: usize) {
+    OBJECTS.fetch_sub(1, Relaxed);
+    PAGES.fetch_sub(pages, Relaxed);
+}
+
+/// Pages for `bytes`; `None` beyond what any address space has.
+fn pages_for(bytes: usize) -> Option<usize> {
+    (bytes <= isize::MAX as usize - PAGE_BYTES).then(|| bytes.div_ceil(PAGE_BYTES).max(1))
+}
+
+/// Allocates a large object of `bytes` at `align`, zeroed if `zeroed`. `None`: too large or out of memory.
+pub(super) fn alloc(bytes: usize, align: usize, zeroed: bool) -> Option<Addr> {
+    let pages = pages_for(bytes)?;
+    let (span, is_zero) = if align <= PAGE_BYTES {
+        match run_cache::take(pages) {
+            Some(span) => (span, false),
+            None => pages::alloc_span(pages, 1, State::Large, LARGE_PAGES)?,
+        }
+    } else {
+        pages::alloc_span(pages, align / PAGE_BYTES, State::Large, LARGE_PAGES)?
+    };
+    count_in(pages);
+    if zeroed && !is_zero {
+        // SAFETY: the span is ours and at least `bytes` long.
+        unsafe { core::ptr::write_bytes(span.base().ptr::<u8>(), 0, bytes) };
+    }
+    Some(span.base())
+}
+
+/// Frees the large object at `object`, in `span`; diagnoses anything else.
+pub(super) fn free(span: &'static Span, object: Addr, operation: Operation) {
+    let pages = span.pages();
+    let next = if pages <= run_cache::MAX_RUN_PAGES { State::CachedRun } else { State::Free };
+    if object != span.base() || !span.change_state(State::Large, next) {
+        operation.bad_pointer(object);
+    }
+    count_out(pages);
+    if next == State::CachedRun {
+        run_cache::give(span, pages::free_span);
+    } else {
+        pages::free_span(span);
+    }
+}
+
+/// Changes the size of a large object to `bytes`, still large, without moving it: `true` if that worked.
+pub(super) fn resize_in_place(span: &'static Span, bytes: usize) -> bool {
+    let (old, Some(new)) = (span.pages(), pages_for(bytes)) else { return false };
+    if new < old {
+        span.resize(new);
+        pages::free_pages(PageId(span.page().0 + new as u32), old - new);
+    } else if new > old {
+        if !pages::extend(span.page(), old, new) {
+            return false;
+        }
+        span.resize(new);
+    }
+    PAGES.fetch_add(new.wrapping_sub(old), Relaxed);
+    true
+}
+
+/// Moves a large object to a longer run by moving its page-table entries, if that pays and works. The
+/// object's contents are at the new address; the old one is free.
+pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<Addr> {
+    let (old, new) = (span.pages(), pages_for(bytes)?);
+    if old * PAGE_BYTES < MOVE_BY_TABLES_FROM_BYTES || TABLE_MOVES.load(Relaxed) >= MAX_TABLE_MOVES {
+        return None;
+    }
+    let (target, _) = pages::alloc_span(new, 1, State::Large, LARGE_PAGES)?;
+    // SAFETY: both ranges are spans that this thread owns, the target is at least as long, and what the
+    // target held is of no interest.
+    if unsafe { memory::move_pages(span.base(), old * PAGE_BYTES, target.base()) }.is_err() {
+        pages::free_span(target);
+        return None;
+    }
+    TABLE_MOVES.fetch_add(1, Relaxed);
+    PAGES.fetch_add(new - old, Relaxed);
+    span.change_state(State::Large, State::Free);
+    pages::free_unbacked_span(span);
+    Some(target.base())
+}

@@ -1,0 +1,61 @@
+//! What has to be done from time to time, done on slow paths: besom has no thread of its own.
+
+use super::{central, mcache, pages, run_cache};
+use crate::base::PAGE_BYTES;
+use crate::config::{self, Key};
+use crate::sys::time;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+const SECOND: u64 = 1_000_000_000;
+/// How often surplus is looked for.
+const INTERVAL_NANOSECONDS: u64 = SECOND;
+/// Runs that have waited this long go to the page heap.
+const RUN_AGE_MILLISECONDS: u32 = 1000;
+/// Looks between two looks for idle CPUs: a CPU without a change in ten seconds is idle.
+const LOOKS_PER_IDLE_CHECK: u32 = 10;
+/// Slow paths between two readings of the clock, which costs as much as a short slow path.
+const CALLS_PER_CLOCK: u32 = 64;
+
+static CALLS: AtomicU32 = AtomicU32::new(0);
+static NEXT: AtomicU64 = AtomicU64::new(0);
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+
+/// Called on every slow path, with no lock held.
+#[inline]
+pub(super) fn tick() {
+    if CALLS.fetch_add(1, Relaxed) % CALLS_PER_CLOCK == 0 {
+        look(time::coarse_nanoseconds());
+    }
+}
+
+#[cold]
+fn look(now: u64) {
+    let next = NEXT.load(Relaxed);
+    if next == 0 {
+        // The process has only just started: nothing can be surplus yet.
+        NEXT.store(now + INTERVAL_NANOSECONDS, Relaxed);
+        return;
+    }
+    let mine =
+        now >= next && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
+    if !mine || !config::is_on(Key::Scavenge) {
+        return;
+    }
+    central::trim_transfers(false);
+    run_cache::trim(RUN_AGE_MILLISECONDS, pages::free_span);
+    if LOOKS.fetch_add(1, Relaxed) % LOOKS_PER_IDLE_CHECK == LOOKS_PER_IDLE_CHECK - 1 {
+        mcache::reclaim_idle();
+    }
+    pages::release_excess();
+}
+
+/// Empties every cache and gives every free page back to the kernel; returns the bytes given back.
+pub(crate) fn release_free_memory() -> usize {
+    if !super::is_started() {
+        return 0;
+    }
+    mcache::drain();
+    central::trim_transfers(true);
+    run_cache::trim(0, pages::free_span);
+    pages::release_all() * PAGE_BYTES
+}

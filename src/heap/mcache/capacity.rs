@@ -1,0 +1,220 @@
+//! How many objects a CPU's stacks may hold: more for classes that miss, within a budget in bytes.
+//!
+//! A class begins with no capacity. Every miss of an allocation doubles it, until the CPU's budget is
+//! spent; then other classes that have not missed lately give up room, first what is unused, then
+//! objects. So what a CPU holds follows what the program does on it, and 10,000 threads on two CPUs hold
+//! no more than two CPUs' worth.
+
+use super::sections;
+use super::slab::{MAX_SLOTS, Slab};
+use super::table::CpuTable;
+use super::{CPUS, Cache, Place};
+use crate::base::Addr;
+use crate::config::{self, Key};
+use crate::heap::central;
+use crate::heap::size_class::{ALL_CLASSES, OBJECT_BYTES, TINY_BLOCK};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// Classes looked at for room before a growing class is content with what there was.
+const VICTIMS: usize = 16;
+
+/// Tries to change a header before giving up: only moves between CPUs and signals make one fail.
+const TRIES: usize = 3;
+
+/// The books of one CPU. Threads that share the CPU keep them together, so all are atomic; they may be
+/// off for a moment but add up.
+pub(super) struct Budget {
+    /// Bytes that the capacities of all stacks would hold.
+    capacity_bytes: AtomicUsize,
+    /// The class that is asked for room next.
+    next_victim: AtomicU32,
+    /// Per class: whether it has missed since it was last asked for room.
+    missed: [AtomicU8; ALL_CLASSES],
+    /// Misses, for finding idle CPUs.
+    pub(super) misses: AtomicU32,
+    /// What [`Self::is_idle`] saw last.
+    seen: AtomicU32,
+}
+
+impl Budget {
+    pub(super) const fn new() -> Self {
+        Self {
+            capacity_bytes: AtomicUsize::new(0),
+            next_victim: AtomicU32::new(0),
+            missed: [const { AtomicU8::new(0) }; ALL_CLASSES],
+            misses: AtomicU32::new(0),
+            seen: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether nothing has changed in the slab since the last call.
+    pub(super) fn is_idle(&self, slab: Slab) -> bool {
+        let headers = (0..ALL_CLASSES).fold(self.misses.load(Relaxed), |sum, class| {
+            sum.rotate_left(5).wrapping_add(slab.header(class).load(Relaxed))
+        });
+        self.seen.swap(headers, Relaxed) == headers
+    }
+
+    /// After the capacities have all become 0.
+    pub(super) fn reset(&self) {
+        self.capacity_bytes.store(0, Relaxed);
+    }
+
+    fn note_miss(&self, class: usize) {
+        self.missed[class].store(1, Relaxed);
+        self.misses.fetch_add(1, Relaxed);
+    }
+
+    fn room(&self) -> usize {
+        config::get(Key::CpuCache).saturating_sub(self.capacity_bytes.load(Relaxed))
+    }
+
+    fn account(&self, class: usize, old: usize, new: usize) {
+        let bytes = OBJECT_BYTES[class] as usize;
+        self.capacity_bytes.fetch_add(new.wrapping_sub(old).wrapping_mul(bytes), Relaxed);
+    }
+
+    /// The next class to ask for room: round robin, but one that has missed lately is let off once.
+    fn victim(&self, not: usize) -> Option<usize> {
+        (0..2 * TINY_BLOCK).find_map(|_| {
+            let class = 1 + self.next_victim.fetch_add(1, Relaxed) as usize % TINY_BLOCK;
+            let spared = self.missed[class].swap(0, Relaxed) != 0;
+            (class != not && !spared && MAX_SLOTS[class] != 0).then_some(class)
+        })
+    }
+}
+
+/// The operations by which capacities change, on a CPU by sections or on an owned slab plainly.
+pub(super) trait Access {
+    /// The cache whose books to keep.
+    fn cache(&self) -> &'static Cache;
+    /// The slab.
+    fn slab(&self) -> Slab;
+    /// Sets the capacity of `class`; old and new capacity, equal if nothing changed.
+    fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize);
+    /// Takes objects off a stack.
+    fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize;
+}
+
+/// A CPU's slab, reached by sections.
+struct OnCpu {
+    place: Place,
+    table: &'static CpuTable,
+    cpu: usize,
+    slab: Slab,
+}
+
+impl Access for OnCpu {
+    fn cache(&self) -> &'static Cache {
+        &CPUS[self.cpu]
+    }
+
+    fn slab(&self) -> Slab {
+        self.slab
+    }
+
+    fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize) {
+        for _ in 0..TRIES {
+            let old = self.slab.read(class);
+            let new = old.with_capacity(class, capacity);
+            // SAFETY: `with_capacity` keeps the header inside the class's stack, in any slab that has `old`.
+            match unsafe { sections::replace_header(self.place, self.table, class, old, new) } {
+                Some(cpu) if cpu == self.cpu => return (old.capacity(class), new.capacity(class)),
+                Some(cpu) => {
+                    // Moved: the change is good, but it belongs into the other CPU's books.
+                    CPUS[cpu].budget.account(class, old.capacity(class), new.capacity(class));
+                    return (0, 0);
+                }
+                None => {}
+            }
+        }
+        (0, 0)
+    }
+
+    fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
+        // SAFETY: there is rseq, or there would be no CPU.
+        unsafe { sections::pop_batch(self.place, self.table, class, into) }
+    }
+}
+
+/// Gives `class` more capacity after an allocation found its stack empty; returns the capacity.
+pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) -> usize {
+    grow_by(&OnCpu { place, table, cpu, slab }, class)
+}
+
+/// Gives `class` more capacity after a free found its stack full.
+pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) {
+    grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
+}
+
+/// As [`grow`], for any way of access.
+pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
+    let budget = &access.cache().budget;
+    budget.note_miss(class);
+    let capacity = access.slab().read(class).capacity(class);
+    let wanted = next_capacity(class, capacity);
+    if wanted == capacity {
+        return capacity;
+    }
+    make_room(access, class, (wanted - capacity) * OBJECT_BYTES[class] as usize);
+    raise(access, class, capacity, wanted)
+}
+
+/// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others: a
+/// phase that only frees has no claim on room that other classes use.
+pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
+    let capacity = access.slab().read(class).capacity(class);
+    let wanted = next_capacity(class, capacity);
+    if wanted != capacity {
+        raise(access, class, capacity, wanted);
+    }
+}
+
+/// Twice the capacity, a quarter batch to begin with, at most what the slab has room for.
+fn next_capacity(class: usize, capacity: usize) -> usize {
+    let first = (central::batch_of(class) / 4).max(1);
+    (2 * capacity).max(first).min(MAX_SLOTS[class] as usize)
+}
+
+/// Raises the capacity as far as the budget allows; returns what it is then.
+fn raise(access: &impl Access, class: usize, capacity: usize, wanted: usize) -> usize {
+    let budget = &access.cache().budget;
+    let affordable = capacity + budget.room() / OBJECT_BYTES[class] as usize;
+    let wanted = wanted.min(affordable);
+    if wanted <= capacity {
+        return capacity;
+    }
+    let (old, new) = access.set_capacity(class, wanted);
+    budget.account(class, old, new);
+    new.max(capacity)
+}
+
+/// Takes capacity from other classes until `bytes` are free in the budget or enough have been asked.
+fn make_room(access: &impl Access, class: usize, bytes: usize) {
+    let budget = &access.cache().budget;
+    for _ in 0..VICTIMS {
+        if budget.room() >= bytes {
+            return;
+        }
+        let Some(victim) = budget.victim(class) else { return };
+        shrink(access, victim, bytes);
+    }
+}
+
+/// Takes up to `bytes` of capacity from `class`: what is unused first, then up to a batch of objects.
+fn shrink(access: &impl Access, class: usize, bytes: usize) {
+    let header = access.slab().read(class);
+    let (objects, capacity) = (header.objects(class), header.capacity(class));
+    let wanted = capacity - capacity.min(bytes.div_ceil(OBJECT_BYTES[class] as usize));
+    if capacity == 0 {
+        return;
+    }
+    if objects > wanted {
+        let mut batch = [Addr(0); central::MAX_BATCH];
+        let surplus = (objects - wanted).min(central::batch_of(class));
+        let popped = access.pop_batch(class, &mut batch[..surplus]);
+        central::give(class, &batch[..popped]);
+    }
+    let (old, new) = access.set_capacity(class, wanted);
+    access.cache().budget.account(class, old, new);
+}

@@ -1,0 +1,341 @@
+//! A slab: one CPU's stacks of free objects, one stack per class.
+//!
+//! ```text
+//! word 0            36           …  BEGIN[c]-1   BEGIN[c]                  BEGIN[c]+MAX_SLOTS[c]
+//! ┌────────────────┬───────────┬───┬────────────┬───┬───┬───┬─────────────┬───
+//! │ header per     │ idle mark │tiny│   mark     │ p │ p │ p │   (empty)   │ …
+//! │ class: u16 ×2  │   (odd)   │word│   (odd)    │   │   │   │             │
+//! └────────────────┴───────────┴───┴────────────┴───┴───┴───┴─────────────┴───
+//!                                                           ↑ current     ↑ end ≤ BEGIN+MAX_SLOTS
+//! ```
+//!
+//! A header holds two word indices: `current`, the slot the next pushed object goes to, and `end`, where
+//! the class's capacity ends. The slot below the first holds an odd mark, so that "empty" is one bit test
+//! on the popped word. A class not used yet has `current == end`, pointing behind the idle mark: empty
+//! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
+//! touched page.
+
+use crate::base::Addr;
+use crate::heap::size_class::{ALL_CLASSES, LARGE_PAGES, OBJECT_BYTES, TINY_BLOCK};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Word index in a slab.
+pub(super) type SlotIndex = u16;
+
+/// An odd word: no object's address. Below a stack it says "empty".
+pub(super) const MARK: u64 = 1;
+
+/// Headers take the first words.
+const HEADER_WORDS: usize = ALL_CLASSES / 2;
+/// The mark of classes without capacity.
+const IDLE_MARK_WORD: usize = HEADER_WORDS;
+/// The tiny allocator's word; see `heap::tiny`.
+pub(crate) const TINY_WORD: usize = IDLE_MARK_WORD + 1;
+/// Two words further up, so that no header of a real stack equals the dummy's.
+const FIRST_STACK_WORD: usize = TINY_WORD + 3;
+
+/// Bytes of objects that one class may hold on one CPU at most …
+const MAX_CLASS_BYTES: usize = 128 << 10;
+/// … but at least this many objects, so that large classes are cached too …
+const MIN_SLOTS: usize = 8;
+/// … and at most this many, which bounds the slab.
+const MAX_MAX_SLOTS: usize = 2048;
+
+/// Largest capacity per class, in objects; 0 for pseudo-classes.
+pub(crate) static MAX_SLOTS: [u16; ALL_CLASSES] = max_slots();
+/// First slot of each class's stack.
+static BEGIN: [SlotIndex; ALL_CLASSES] = begin();
+
+const fn max_slots() -> [u16; ALL_CLASSES] {
+    let mut slots = [0; ALL_CLASSES];
+    let mut class = 1;
+    while class <= TINY_BLOCK {
+        let bytes = object_bytes(class);
+        if bytes != 0 {
+            let n = MAX_CLASS_BYTES / bytes;
+            slots[class] = if n < MIN_SLOTS {
+                MIN_SLOTS
+            } else if n > MAX_MAX_SLOTS {
+                MAX_MAX_SLOTS
+            } else {
+                n
+            } as u16;
+        }
+        class += 1;
+    }
+    slots
+}
+
+/// The table of object sizes may not be read from a constant, being a static; this is its twin.
+const fn object_bytes(class: usize) -> usize {
+    crate::heap::size_class::object_bytes_of(class)
+}
+
+const fn begin() -> [SlotIndex; ALL_CLASSES] {
+    let slots = max_slots();
+    let mut begin = [0; ALL_CLASSES];
+    let (mut class, mut word) = (0, FIRST_STACK_WORD);
+    while class < ALL_CLASSES {
+        if slots[class] != 0 {
+            begin[class] = word as SlotIndex + 1;
+            word += 1 + slots[class] as usize;
+        }
+        class += 1;
+    }
+    begin
+}
+
+/// Bytes of a slab, a multiple of every kernel page size.
+pub(crate) const SLAB_BYTES: usize = {
+    let (begin, slots) = (begin(), max_slots());
+    let words = begin[TINY_BLOCK] as usize + slots[TINY_BLOCK] as usize;
+    assert!(words <= SlotIndex::MAX as usize);
+    crate::base::align_up(words * 8, 64 << 10)
+};
+const _: () = assert!(TINY_BLOCK < LARGE_PAGES, "the last real stack");
+
+/// Word of the mark below the stack of `class`.
+#[inline]
+pub(super) fn mark_word(class: usize) -> usize {
+    BEGIN[class] as usize - 1
+}
+
+/// A class's header as one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub(super) struct Header(pub(super) u32);
+
+impl Header {
+    /// Empty and full: no capacity yet.
+    pub(super) const IDLE: Self = Self::new(IDLE_MARK_WORD as SlotIndex + 1, IDLE_MARK_WORD as SlotIndex + 1);
+
+    pub(super) const fn new(current: SlotIndex, end: SlotIndex) -> Self {
+        Self(current as u32 | (end as u32) << 16)
+    }
+
+    pub(super) const fn current(self) -> SlotIndex {
+        self.0 as u16
+    }
+
+    pub(super) const fn end(self) -> SlotIndex {
+        (self.0 >> 16) as u16
+    }
+
+    /// Objects on the stack of `class`.
+    pub(super) fn objects(self, class: usize) -> usize {
+        if self == Self::IDLE { 0 } else { (self.current() - BEGIN[class]) as usize }
+    }
+
+    /// Objects that the stack of `class` has room for.
+    pub(super) fn capacity(self, class: usize) -> usize {
+        if self == Self::IDLE { 0 } else { (self.end() - BEGIN[class]) as usize }
+    }
+
+    /// The same stack with another capacity, clamped to what it holds and to what the slab has room for.
+    pub(super) fn with_capacity(self, class: usize, capacity: usize) -> Self {
+        let objects = self.objects(class);
+        let capacity = capacity.clamp(objects, MAX_SLOTS[class] as usize);
+        Self::new(BEGIN[class] + objects as u16, BEGIN[class] + capacity as u16)
+    }
+}
+
+/// A slab's address. Who uses the plain operations below owns the slab: holds its shard's lock, or has
+/// stopped its CPU. Loads and stores are atomic and relaxed because statistics may read at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Slab(pub(super) Addr);
+
+impl Slab {
+    /// Makes zeroed memory of [`SLAB_BYTES`] a slab without capacity.
+    ///
+    /// # Safety
+    /// The memory is writable, zeroed, stays mapped for good, and nobody else uses it yet.
+    pub(super) unsafe fn create(at: Addr) -> Self {
+        let slab = Self(at);
+        for class in 0..ALL_CLASSES {
+            slab.header(class).store(Header::IDLE.0, Relaxed);
+        }
+        slab.word(IDLE_MARK_WORD).store(MARK, Relaxed);
+        slab.word(TINY_WORD).store(crate::heap::tiny::Carving::NONE.0, Relaxed);
+        slab
+    }
+
+    /// The header of `class`.
+    #[inline]
+    pub(super) fn header(self, class: usize) -> &'static AtomicU32 {
+        debug_assert!(class < ALL_CLASSES);
+        // SAFETY: a Slab's memory stays mapped for good and its first words are headers.
+        unsafe { &*self.0.plus(class * 4).ptr() }
+    }
+
+    /// The word at `index`.
+    #[inline]
+    pub(super) fn word(self, index: usize) -> &'static AtomicU64 {
+        debug_assert!(index * 8 < SLAB_BYTES);
+        // SAFETY: a Slab's memory stays mapped for good; indices come from headers and layout constants.
+        unsafe { &*self.0.plus(index * 8).ptr() }
+    }
+
+    /// The header of `class`, read.
+    #[inline]
+    pub(super) fn read(self, class: usize) -> Header {
+        Header(self.header(class).load(Relaxed))
+    }
+
+    /// Pops an object, or `None` if there is none. The caller owns the slab.
+    #[inline]
+    pub(super) fn pop(self, class: usize) -> Option<Addr> {
+        let header = self.read(class);
+        let object = self.word(header.current() as usize - 1).load(Relaxed);
+        if object & MARK != 0 {
+            return None;
+        }
+        self.header(class).store(Header::new(header.current() - 1, header.end()).0, Relaxed);
+        Some(Addr(object as usize))
+    }
+
+    /// Pushes an object; `false` if the stack is full. The caller owns the slab.
+    #[inline]
+    pub(super) fn push(self, class: usize, object: Addr) -> bool {
+        let header = self.read(class);
+        if header.current() == header.end() {
+            return false;
+        }
+        self.word(header.current() as usize).store(object.0 as u64, Relaxed);
+        self.header(class).store(Header::new(header.current() + 1, header.end()).0, Relaxed);
+        true
+    }
+
+    /// Pops up to `into.len()` objects, returns how many. The caller owns the slab.
+    pub(super) fn pop_batch(self, class: usize, into: &mut [Addr]) -> usize {
+        for (n, place) in into.iter_mut().enumerate() {
+            match self.pop(class) {
+                Some(object) => *place = object,
+                None => return n,
+            }
+        }
+        into.len()
+    }
+
+    /// Pushes objects until the stack is full, returns how many. The caller owns the slab.
+    pub(super) fn push_batch(self, class: usize, objects: &[Addr]) -> usize {
+        objects.iter().take_while(|&&object| self.push(class, object)).count()
+    }
+
+    /// Changes the capacity of a stack and returns the old and the new one. The caller owns the slab.
+    pub(super) fn set_capacity(self, class: usize, capacity: usize) -> (usize, usize) {
+        let old = self.read(class);
+        if MAX_SLOTS[class] == 0 || (old == Header::IDLE && capacity == 0) {
+            return (0, 0);
+        }
+        self.word(mark_word(class)).store(MARK, Relaxed);
+        let new = old.with_capacity(class, capacity);
+        self.header(class).store(new.0, Relaxed);
+        (old.capacity(class), new.capacity(class))
+    }
+
+    /// Makes an empty stack one without capacity. The caller owns the slab.
+    pub(super) fn make_idle(self, class: usize) {
+        if self.read(class).objects(class) == 0 {
+            self.header(class).store(Header::IDLE.0, Relaxed);
+        }
+    }
+
+    /// Calls `each` with class and address of every object in the stacks. The caller owns the slab.
+    pub(super) fn for_each_object(self, each: &mut impl FnMut(usize, Addr)) {
+        for class in 1..=TINY_BLOCK {
+            for i in 0..self.read(class).objects(class) {
+                each(class, Addr(self.word(BEGIN[class] as usize + i).load(Relaxed) as usize));
+            }
+        }
+    }
+
+    /// Bytes of the objects in all stacks; racy unless the caller owns the slab.
+    pub(super) fn cached_bytes(self) -> usize {
+        (1..=TINY_BLOCK).map(|class| self.read(class).objects(class) * OBJECT_BYTES[class] as usize).sum()
+    }
+}
+
+/// What a CPU without a slab, or one that is stopped, works on: every class empty and full. It has
+/// headers, one mark and a tiny word, all constant, so it may be shared and is never written.
+///
+/// It is filled in while the heap starts, before any section can run: were it constant, the table behind
+/// it would lie in the library's data instead of in memory that costs nothing until it is touched.
+#[repr(C, align(64))]
+pub(super) struct Dummy {
+    headers: [AtomicU32; ALL_CLASSES],
+    words: [AtomicU64; 4],
+}
+
+impl Dummy {
+    /// The mark lies one word behind where a real slab has its idle mark, so that no header of the dummy
+    /// equals [`Header::IDLE`]: code that gives an idle class capacity can't take the dummy for a slab.
+    const MARK_WORD: SlotIndex = TINY_WORD as SlotIndex + 1;
+
+    const HEADER: Header = Header::new(Self::MARK_WORD + 1, Self::MARK_WORD + 1);
+
+    /// Not filled in yet: no section may run on it.
+    pub(super) const fn new() -> Self {
+        Self { headers: [const { AtomicU32::new(0) }; ALL_CLASSES], words: [const { AtomicU64::new(0) }; 4] }
+    }
+
+    /// Fills it in.
+    pub(super) fn init(&self) {
+        self.headers.iter().for_each(|header| header.store(Self::HEADER.0, Relaxed));
+        self.words.iter().for_each(|word| word.store(MARK, Relaxed));
+        self.words[TINY_WORD - IDLE_MARK_WORD].store(crate::heap::tiny::Carving::NONE.0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::size_class::CLASSES;
+    use std::vec;
+
+    fn with_slab(test: impl FnOnce(Slab)) {
+        let memory = vec![0u64; SLAB_BYTES / 8];
+        // SAFETY: the vector outlives the test's use of the slab.
+        test(unsafe { Slab::create(Addr::of(memory.as_ptr())) });
+    }
+
+    #[test]
+    fn stacks_do_not_overlap_and_fit() {
+        let mut end = FIRST_STACK_WORD;
+        for class in (1..CLASSES).chain([TINY_BLOCK]) {
+            assert_eq!(BEGIN[class] as usize, end + 1);
+            end = BEGIN[class] as usize + MAX_SLOTS[class] as usize;
+        }
+        assert!(end * 8 <= SLAB_BYTES);
+    }
+
+    #[test]
+    fn no_header_of_a_slab_equals_the_dummy_s() {
+        let dummy = Dummy::HEADER;
+        assert_ne!(dummy, Header::IDLE);
+        assert!((0..ALL_CLASSES).all(|class| BEGIN[class] == 0 || dummy.end() < BEGIN[class]));
+    }
+
+    #[test]
+    fn a_fresh_stack_is_empty_and_full_until_it_has_capacity() {
+        with_slab(|slab| {
+            assert_eq!(slab.pop(5), None);
+            assert!(!slab.push(5, Addr(64)));
+            assert_eq!(slab.set_capacity(5, 2), (0, 2));
+            assert!(slab.push(5, Addr(64)) && slab.push(5, Addr(128)) && !slab.push(5, Addr(192)));
+            assert_eq!(slab.set_capacity(5, 0), (2, 2), "never below what it holds");
+            assert_eq!((slab.pop(5), slab.pop(5), slab.pop(5)), (Some(Addr(128)), Some(Addr(64)), None));
+            assert_eq!(slab.set_capacity(5, 1 << 20), (2, MAX_SLOTS[5] as usize));
+            assert_eq!(slab.cached_bytes(), 0);
+        });
+    }
+
+    #[test]
+    fn pseudo_classes_never_get_capacity() {
+        with_slab(|slab| {
+            for class in [0, LARGE_PAGES, crate::heap::size_class::TINY_PAGES] {
+                assert_eq!(slab.set_capacity(class, 10), (0, 0));
+                assert!(slab.pop(class).is_none() && !slab.push(class, Addr(64)));
+            }
+        });
+    }
+}

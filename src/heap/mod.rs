@@ -1,0 +1,307 @@
+//! The heap: Go's layers from the size class down to the operating system.
+//!
+//! The functions here are what the interfaces (`abi`) call. Each has a fast path of a table look-up and a
+//! restartable section, and one slow path that sorts out everything else: start-up, tracking, large and
+//! tiny objects, empty and full caches, wrong pointers.
+
+pub(crate) mod address_space;
+mod bootstrap;
+pub(crate) mod central;
+pub(crate) mod check;
+pub(crate) mod diagnose;
+pub(crate) mod fork;
+mod init;
+mod large;
+mod maintenance;
+pub(crate) mod mcache;
+pub(crate) mod page_heap;
+pub(crate) mod page_map;
+pub(crate) mod pages;
+mod realloc;
+pub(crate) mod run_cache;
+pub(crate) mod size_class;
+pub(crate) mod snapshot;
+pub(crate) mod span;
+mod tiny;
+pub(crate) mod tracking;
+
+pub(crate) use diagnose::Operation;
+pub(crate) use init::{ensure_started, is_started};
+pub(crate) use large::counts as large_counts;
+pub(crate) use maintenance::release_free_memory;
+pub(crate) use realloc::{realloc, realloc_layout};
+pub(crate) use snapshot::snapshot;
+
+use crate::base::Addr;
+use core::ptr::null_mut;
+use size_class::{LARGE_PAGES, TINY_PAGES, c_class_of, class_of_aligned, is_object_start};
+
+/// What a caller of the slow path wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// Bytes.
+    pub(crate) bytes: usize,
+    /// A power of two.
+    pub(crate) align: usize,
+    /// The class that the fast path found: 0 for large, [`TINY_PAGES`] for packed.
+    pub(crate) class: usize,
+    /// Whether the memory must be zero.
+    pub(crate) zeroed: bool,
+    /// Whether it will hold no pointers.
+    pub(crate) noscan: bool,
+}
+
+/// The alignment that C promises for every request.
+pub(crate) const C_ALIGN: usize = 16;
+
+/// The fast path for C: `bytes` at the alignment that an object of that size may need. `None`: it takes
+/// [`alloc_c_slow`].
+#[inline(always)]
+pub(crate) fn alloc_c_fast(bytes: usize) -> Option<Addr> {
+    if bytes > size_class::MAX_SMALL_BYTES {
+        return None;
+    }
+    mcache::pop(c_class_of(bytes))
+}
+
+/// The rest of [`alloc_c_fast`]. Null: no memory.
+pub(crate) fn alloc_c_slow(bytes: usize, zeroed: bool, noscan: bool) -> *mut u8 {
+    alloc_slow(Request { bytes, align: C_ALIGN, class: c_class_of(bytes), zeroed, noscan })
+}
+
+/// Allocates for C, zeroed on the fast path's side if `zeroed`. Null: no memory.
+#[inline(always)]
+pub(crate) fn alloc_c(bytes: usize, zeroed: bool) -> *mut u8 {
+    match alloc_c_fast(bytes) {
+        Some(object) => {
+            if zeroed {
+                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
+            }
+            object.ptr()
+        }
+        None => alloc_c_slow(bytes, zeroed, false),
+    }
+}
+
+/// Allocates `bytes` at `align`, a power of two. Null: no memory.
+#[inline(always)]
+pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
+    if align <= C_ALIGN {
+        return alloc_c(bytes.max(align), false);
+    }
+    let class = class_of_aligned(bytes, align);
+    match mcache::pop(class) {
+        Some(object) => object.ptr(),
+        None => alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false }),
+    }
+}
+
+/// The class of a Rust layout: a pure function, on which [`dealloc_layout`] relies.
+#[inline(always)]
+fn class_of_layout(bytes: usize, align: usize) -> usize {
+    if tiny::is_tiny(bytes, align) { TINY_PAGES } else { class_of_aligned(bytes, align) }
+}
+
+/// Allocates for a Rust layout. Null: no memory.
+#[inline(always)]
+pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+    let class = class_of_layout(bytes, align);
+    if class != TINY_PAGES {
+        if let Some(object) = mcache::pop(class) {
+            if zeroed {
+                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
+            }
+            return object.ptr();
+        }
+    }
+    // Memory that can't hold an aligned pointer need not be searched for one.
+    alloc_slow(Request { bytes, align, class, zeroed, noscan: align < align_of::<usize>() })
+}
+
+/// Frees an object of a Rust layout.
+///
+/// # Safety
+/// `object` came from [`alloc_layout`] with this layout and is not used any more.
+#[inline(always)]
+pub(crate) unsafe fn dealloc_layout(object: *mut u8, bytes: usize, align: usize) {
+    let class = class_of_layout(bytes, align);
+    // SAFETY: an object of this class, by the caller's promise. Tiny and large ones, and all objects where
+    // the fast path is off, are not taken here: their stacks are full.
+    if unsafe { mcache::push(class, Addr::of(object)) } {
+        return;
+    }
+    free_slow(Addr::of(object), Operation::Free);
+}
+
+/// Frees an object of the C interface, whatever its class; null is fine.
+///
+/// # Safety
+/// The program does not use the object any more. A pointer that is no object is found and ends the
+/// process, unless it is an object that was freed before: that is found when it reaches its span.
+#[inline(always)]
+pub(crate) unsafe fn free(object: *mut u8, operation: Operation) {
+    let addr = Addr::of(object);
+    let entry = page_map::entry(addr);
+    // SAFETY: the pointer is where an object of the class begins.
+    if is_object_start(entry.class(), entry.span_offset(addr)) && unsafe { mcache::push(entry.class(), addr) }
+    {
+        return;
+    }
+    free_slow(addr, operation);
+}
+
+/// Frees an object of the C interface of known size; null is fine. A size of another class than the
+/// object's ends the process.
+///
+/// # Safety
+/// As for [`free`].
+#[inline(always)]
+pub(crate) unsafe fn free_sized(object: *mut u8, bytes: usize, align: usize, operation: Operation) {
+    let addr = Addr::of(object);
+    let entry = page_map::entry(addr);
+    let class = if align <= C_ALIGN { c_class_of(bytes.max(align)) } else { class_of_aligned(bytes, align) };
+    if class == entry.class()
+        && is_object_start(class, entry.span_offset(addr))
+        // SAFETY: the pointer is where an object of the class begins.
+        && unsafe { mcache::push(class, addr) }
+    {
+        return;
+    }
+    free_sized_slow(addr, bytes, class, operation);
+}
+
+#[cold]
+#[inline(never)]
+fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operation) {
+    let found = page_map::entry(object).class();
+    let expected = if class == 0 { LARGE_PAGES } else { class };
+    // Where small objects are packed, a size says only that the class is one of two. A foreign pointer is
+    // diagnosed below.
+    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == 1);
+    if found != 0 && found != expected && !packed {
+        operation.bad_size(object, bytes);
+    }
+    free_slow(object, operation);
+}
+
+/// Everything that the fast path of an allocation does not do. Null: no memory.
+#[cold]
+#[inline(never)]
+pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
+    if request.bytes > isize::MAX as usize {
+        return null_mut();
+    }
+    if !ensure_started() {
+        return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
+    }
+    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
+    maintenance::tick();
+    object.map_or(null_mut(), Addr::ptr)
+}
+
+fn alloc_untracked(request: Request) -> Option<Addr> {
+    let object = match request.class {
+        0 => return large::alloc(request.bytes, request.align, request.zeroed),
+        TINY_PAGES => alloc_tiny(request)?,
+        class => mcache::alloc_miss(class)?,
+    };
+    if request.zeroed {
+        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, request.bytes) };
+    }
+    Some(object)
+}
+
+/// A packed object; for C, whose sizes are not known at `free`, with its size noted.
+fn alloc_tiny(request: Request) -> Option<Addr> {
+    if request.align < C_ALIGN {
+        return tiny::alloc(request.bytes, request.align);
+    }
+    let (bytes, align) = (request.bytes.max(1), init::c_min_align());
+    if bytes > tiny::MAX_BYTES {
+        return alloc_untracked(Request { class: 1, ..request });
+    }
+    // A C object of n bytes may need the largest power of two up to n.
+    let object = tiny::alloc(bytes, align.max(1 << bytes.ilog2()))?;
+    tiny::note_size(object, bytes);
+    Some(object)
+}
+
+/// Allocates in tracked mode: never packed, so that there is a record per object.
+fn alloc_tracked(request: Request) -> Option<Addr> {
+    let class = if request.class == TINY_PAGES { 1 } else { request.class };
+    let object = alloc_untracked(Request { class, ..request })?;
+    if tracking::note_alloc(object, request.bytes, request.noscan) {
+        return Some(object);
+    }
+    free_to_cache(object, Operation::Free);
+    None
+}
+
+/// Everything that the fast path of a free does not do.
+#[cold]
+#[inline(never)]
+pub(crate) fn free_slow(object: Addr, operation: Operation) {
+    if object == Addr(0) || bootstrap::contains(object) {
+        return;
+    }
+    if !ensure_started() {
+        operation.bad_pointer(object);
+    }
+    if mcache::is_tracked() {
+        check_start(object, operation);
+        tracking::note_free(object, operation);
+    }
+    free_to_cache(object, operation);
+    maintenance::tick();
+}
+
+/// Ends the process if no object begins at `object`.
+fn check_start(object: Addr, operation: Operation) {
+    let entry = page_map::entry(object);
+    let ok = match entry.class() {
+        0 => false,
+        LARGE_PAGES => span::containing(object).is_some_and(|span| span.base() == object),
+        TINY_PAGES => true,
+        class => is_object_start(class, entry.span_offset(object)),
+    };
+    if !ok {
+        operation.bad_pointer(object);
+    }
+}
+
+fn free_to_cache(object: Addr, operation: Operation) {
+    let entry = page_map::entry(object);
+    match (entry.class(), span::containing(object)) {
+        (TINY_PAGES, Some(_)) => tiny::free(object, operation),
+        (LARGE_PAGES, Some(span)) => large::free(span, object, operation),
+        (class, Some(_)) if is_object_start(class, entry.span_offset(object)) => {
+            // SAFETY: an object of the class begins here.
+            unsafe { mcache::free_miss(class, object) };
+        }
+        _ => operation.bad_pointer(object),
+    }
+}
+
+/// Bytes that the object at `object` may use, at least what was requested; 0 for null.
+pub(crate) fn usable_bytes(object: *mut u8, operation: Operation) -> usize {
+    let addr = Addr::of(object);
+    if object.is_null() {
+        return 0;
+    }
+    if bootstrap::contains(addr) {
+        return bootstrap::bytes_of(addr);
+    }
+    check_start(addr, operation);
+    if mcache::is_tracked() && tracking::find(addr).is_none_or(|record| !record.is_live()) {
+        operation.bad_pointer(addr);
+    }
+    match (page_map::entry(addr).class(), span::containing(addr)) {
+        (TINY_PAGES, _) => tiny::usable_bytes(addr),
+        (LARGE_PAGES, Some(span)) if span.state() != span::State::Large => operation.bad_pointer(addr),
+        (_, Some(span)) => span.object_bytes(),
+        (_, None) => operation.bad_pointer(addr),
+    }
+}

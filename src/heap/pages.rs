@@ -1,0 +1,147 @@
+//! The process's one page heap, and spans made from its runs.
+
+use super::address_space::{AddressSpace, Array};
+use super::page_heap::{self, PageHeap, PageId, PageStats};
+use super::span::{self, Span, State};
+use super::{page_map, tiny, tracking};
+use crate::base::{Addr, PAGE_BYTES};
+use crate::sync::{Mutex, Rank};
+
+static SPACE: AddressSpace = AddressSpace::new();
+static HEAP: Mutex<PageHeap> = Mutex::new(Rank::PageHeap, PageHeap::new());
+
+/// Reserves the heap's range and sets up everything that is indexed by its pages. `false`: no memory.
+pub(super) fn init() -> bool {
+    if SPACE.init().is_err() {
+        return false;
+    }
+    // SAFETY: the space has its range, this is the only page heap, and the arrays are what each module
+    // asks for: mapped for good, zeroed, readable everywhere and writable as far as the heap has grown.
+    unsafe {
+        HEAP.lock().init(&SPACE);
+        span::init(SPACE.array_base(Array::SpanRecords), SPACE.array_base(Array::WideBits));
+        tiny::init(SPACE.array_base(Array::TinyMap));
+        page_map::init(SPACE.base(), SPACE.range_bytes() / PAGE_BYTES, SPACE.array_base(Array::PageMap));
+    }
+    true
+}
+
+/// Makes a span of `pages` pages at a multiple of `align_pages`, and says whether its memory is zero.
+pub(super) fn alloc_span(
+    pages: usize,
+    align_pages: usize,
+    state: State,
+    class: usize,
+) -> Option<(&'static Span, bool)> {
+    let run = page_heap::alloc_run(&HEAP, pages, align_pages)?;
+    let span = span::record(run.page);
+    span.start(state, class, pages);
+    if wide_bits_ready(span) {
+        return Some((span, run.zeroed));
+    }
+    span.end();
+    page_heap::free_run(&HEAP, run.page, pages);
+    None
+}
+
+/// Spans of the smallest class need a longer bitmap than their record has.
+fn wide_bits_ready(span: &Span) -> bool {
+    let row = span.page().index() * span::WIDE_BITS_BYTES;
+    !span.has_wide_bits() || SPACE.commit_array(Array::WideBits, row..row + span::WIDE_BITS_BYTES).is_ok()
+}
+
+/// Returns a span's pages to the page heap.
+pub(super) fn free_span(span: &'static Span) {
+    tracking::drop_records(span);
+    let (page, pages) = (span.page(), span.pages());
+    span.end();
+    page_heap::free_run(&HEAP, page, pages);
+}
+
+/// Returns pages that are cut off the end of a span and have left the page map.
+pub(super) fn free_pages(page: PageId, pages: usize) {
+    page_heap::free_run(&HEAP, page, pages);
+}
+
+/// Returns the pages of a span whose memory has been moved elsewhere: they read as zeros.
+pub(super) fn free_unbacked_span(span: &'static Span) {
+    let (page, pages) = (span.page(), span.pages());
+    span.end();
+    HEAP.lock().free_unbacked(page, pages);
+}
+
+/// Lengthens a run in place, from `pages` to `new_pages`; `false` if the pages behind it are not free.
+pub(super) fn extend(page: PageId, pages: usize, new_pages: usize) -> bool {
+    page_heap::extend_run(&HEAP, page, pages, new_pages).is_some()
+}
+
+/// Makes the tiny allocator's map usable for the page of `object`; `false`: no memory.
+pub(super) fn commit_tiny_map(object: Addr) -> bool {
+    let offset = (object.0 - page_map::base().0) / PAGE_BYTES * tiny::MAP_BYTES_PER_PAGE;
+    SPACE.commit_array(Array::TinyMap, offset..offset + tiny::MAP_BYTES_PER_PAGE).is_ok()
+}
+
+/// Gives all idle pages back to the kernel; returns how many.
+pub(super) fn release_all() -> usize {
+    page_heap::scavenge(&HEAP, usize::MAX)
+}
+
+/// Gives back what the scavenger's policy does not want to keep.
+pub(super) fn release_excess() -> usize {
+    page_heap::release_excess(&HEAP)
+}
+
+/// The page heap's counters.
+pub(crate) fn stats() -> PageStats {
+    HEAP.lock().stats()
+}
+
+/// Bytes of the tables beside the heap that may be backed by memory.
+pub(crate) fn metadata_bytes() -> usize {
+    page_heap::Backing::metadata_bytes(&SPACE)
+}
+
+/// The heap's range of addresses.
+pub(crate) fn range() -> core::ops::Range<usize> {
+    SPACE.base().0..SPACE.base().0 + SPACE.range_bytes()
+}
+
+/// Calls `each` for every span, in the order of addresses. Racy unless spans are kept from changing.
+pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
+    let top = HEAP.lock().top_chunks() * page_heap::CHUNK_PAGES;
+    let mut page = 0;
+    while page < top {
+        let entry = page_map::entry_of(PageId(page as u32));
+        if entry.class() == 0 || entry.place() != 0 {
+            page += 1;
+            continue;
+        }
+        let span = span::record(PageId(page as u32));
+        each(span);
+        page += span.pages().max(1);
+    }
+}
+
+/// Runs the page heap's own check of its bitmaps, summaries and counters.
+pub(crate) fn check() {
+    if let Err(broken) = HEAP.lock().check() {
+        crate::sys::message::fatal!("page heap: {broken}");
+    }
+}
+
+/// The lock, for fork.
+pub(super) fn acquire_for_fork() {
+    HEAP.acquire_for_fork();
+}
+
+/// Gives it back; in the child what other threads were releasing is taken back.
+///
+/// # Safety
+/// After [`acquire_for_fork`], in the same thread or its copy in the child.
+pub(super) unsafe fn release_after_fork(in_child: bool) {
+    // SAFETY: passed on to the caller.
+    unsafe { HEAP.release_after_fork() };
+    if in_child {
+        HEAP.lock().abandon_releases();
+    }
+}

@@ -1,0 +1,136 @@
+//! Runs of pages of large objects on their way from one use to the next.
+//!
+//! More than half of the bytes a server allocates lie in objects above 8 KiB, and those between 32 KiB
+//! and 1 MiB come and go too often to queue on the page heap's lock. A freed run keeps its record and its
+//! entries in the page map and waits here, by exact length, in a shard chosen by thread. What waits too
+//! long, or is too much, goes to the page heap.
+
+use super::span::{List, Span, State};
+use crate::base::PAGE_BYTES;
+use crate::sync::{Mutex, Rank};
+use crate::sys::{rseq, time};
+
+/// Longest run kept: 1 MiB. Above that the page faults or the clearing dwarf a lock.
+pub(crate) const MAX_RUN_PAGES: usize = (1 << 20) / PAGE_BYTES;
+
+/// Pages that one shard holds at most: 2 MiB, so that a pair of 1 MiB objects still fits.
+const MAX_SHARD_PAGES: usize = (2 << 20) / PAGE_BYTES;
+
+/// Shards: more than the threads that allocate large objects at the same moment on most machines.
+const SHARDS: usize = 16;
+
+struct Shard {
+    /// Runs of `n` pages, newest first.
+    bins: [List; MAX_RUN_PAGES + 1],
+    pages: usize,
+    /// The bin that gives room next.
+    hand: usize,
+}
+
+impl Shard {
+    const fn new() -> Self {
+        Self { bins: [const { List::new() }; MAX_RUN_PAGES + 1], pages: 0, hand: 0 }
+    }
+
+    /// Takes the oldest run of the next bin that has one.
+    fn evict(&mut self) -> Option<&'static Span> {
+        for _ in 0..self.bins.len() {
+            self.hand = (self.hand + 1) % self.bins.len();
+            if let Some(span) = self.bins[self.hand].last() {
+                self.remove(span);
+                return Some(span);
+            }
+        }
+        None
+    }
+
+    fn remove(&mut self, span: &'static Span) {
+        self.pages -= span.pages();
+        // SAFETY: the shard's lock is held (there is no other way to a `&mut Shard`), and the span is in
+        // the bin for its length, which does not change while it waits.
+        unsafe { self.bins[span.pages()].remove(span) };
+    }
+}
+
+static SHARDS_OF_RUNS: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Rank::RunCache, Shard::new()) }; SHARDS];
+
+fn current_shard() -> &'static Mutex<Shard> {
+    let hash = rseq::thread_pointer().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    &SHARDS_OF_RUNS[hash % SHARDS]
+}
+
+/// A waiting run of exactly `pages` pages, ready for use as [`State::Large`], if there is one.
+pub(super) fn take(pages: usize) -> Option<&'static Span> {
+    if pages > MAX_RUN_PAGES {
+        return None;
+    }
+    let mut shard = current_shard().lock();
+    let span = shard.bins[pages].first()?;
+    shard.remove(span);
+    drop(shard);
+    span.change_state(State::CachedRun, State::Large);
+    Some(span)
+}
+
+/// Keeps the run of a freed object, which must be [`State::CachedRun`] already and not longer than
+/// [`MAX_RUN_PAGES`]. `release` is called for each run that has to go to the page heap for it.
+pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) {
+    let now = milliseconds();
+    let mut shard = current_shard().lock();
+    while shard.pages + span.pages() > MAX_SHARD_PAGES {
+        let Some(old) = shard.evict() else { break };
+        drop(shard);
+        release(old);
+        shard = current_shard().lock();
+    }
+    shard.pages += span.pages();
+    // SAFETY: the shard's lock is held, and the run, just freed, is in no list.
+    unsafe {
+        span.guarded().cached_at = now;
+        shard.bins[span.pages()].push(span);
+    }
+}
+
+/// Passes to `release` every run that has waited for `milliseconds` or longer.
+pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'static Span)) {
+    let now = milliseconds();
+    for shard in &SHARDS_OF_RUNS {
+        for bin in 0..=MAX_RUN_PAGES {
+            loop {
+                let mut shard = shard.lock();
+                let Some(oldest) = shard.bins[bin].last() else { break };
+                // SAFETY: the shard's lock is held.
+                let age = now.wrapping_sub(unsafe { oldest.guarded() }.cached_at);
+                if age < older_than_milliseconds {
+                    break;
+                }
+                shard.remove(oldest);
+                drop(shard);
+                release(oldest);
+            }
+        }
+    }
+}
+
+/// Pages that wait here, for statistics.
+pub(crate) fn pages() -> usize {
+    SHARDS_OF_RUNS.iter().map(|shard| shard.lock().pages).sum()
+}
+
+fn milliseconds() -> u32 {
+    (time::coarse_nanoseconds() / 1_000_000) as u32
+}
+
+/// The locks, for fork.
+pub(super) fn acquire_for_fork() {
+    SHARDS_OF_RUNS.iter().for_each(Mutex::acquire_for_fork);
+}
+
+/// Gives them back.
+///
+/// # Safety
+/// After [`acquire_for_fork`], in the same thread or its copy in the child.
+pub(super) unsafe fn release_after_fork() {
+    // SAFETY: passed on to the caller.
+    SHARDS_OF_RUNS.iter().rev().for_each(|shard| unsafe { shard.release_after_fork() });
+}

@@ -1,0 +1,228 @@
+//! Tracked mode (leak mode, `check=1`): a record per object in an array beside its span.
+//!
+//! In this mode every malloc and free takes the slow path and comes through here. A record says what was
+//! requested, by which stack and in which generation; its "live" bit finds a double free at once. Records
+//! are 16 bytes, allocated per span on the first object and kept with the span until its pages go back.
+
+use super::diagnose::Operation;
+use super::page_map;
+use super::size_class::object_index;
+use super::span::{self, Span};
+use crate::base::Addr;
+use crate::sync::{Mutex, Rank};
+use crate::sys::memory;
+use core::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// What is kept of an object.
+#[repr(C)]
+pub(crate) struct Record {
+    /// Bits 0..48: bytes requested; above: [`LIVE`] and the other flags.
+    info: AtomicU64,
+    /// The stack that allocated it; 0: none recorded.
+    pub(crate) stack: AtomicU32,
+    /// The number of leak checks that had been made when it was allocated.
+    pub(crate) generation: AtomicU32,
+}
+
+/// Bytes of a record: the cost of leak mode per object.
+pub(crate) const RECORD_BYTES: usize = core::mem::size_of::<Record>();
+const _: () = assert!(RECORD_BYTES == 16);
+
+const SIZE_MASK: u64 = (1 << 48) - 1;
+/// The program has the object.
+pub(crate) const LIVE: u64 = 1 << 48;
+/// It holds no pointers.
+pub(crate) const NOSCAN: u64 = 1 << 49;
+/// The program asked not to report it.
+pub(crate) const IGNORED: u64 = 1 << 50;
+
+impl Record {
+    /// Whether the program has the object.
+    pub(crate) fn is_live(&self) -> bool {
+        self.info.load(Acquire) & LIVE != 0
+    }
+
+    /// Bytes requested.
+    pub(crate) fn requested(&self) -> usize {
+        (self.info.load(Relaxed) & SIZE_MASK) as usize
+    }
+
+    /// Whether `flag` ([`NOSCAN`], [`IGNORED`]) is set.
+    pub(crate) fn has(&self, flag: u64) -> bool {
+        self.info.load(Relaxed) & flag != 0
+    }
+
+    /// Sets a flag of a live object.
+    pub(crate) fn add(&self, flag: u64) {
+        self.info.fetch_or(flag, Relaxed);
+    }
+}
+
+/// What the leak checker adds to an allocation: the stack's number and the generation.
+pub(crate) type Capture = fn() -> (u32, u32);
+
+static CAPTURE: AtomicUsize = AtomicUsize::new(0);
+
+/// Installs the leak checker's part. Before the first object, or some have no stack.
+pub(crate) fn set_capture(capture: Capture) {
+    CAPTURE.store(capture as usize, Release);
+}
+
+fn capture() -> (u32, u32) {
+    match CAPTURE.load(Acquire) {
+        0 => (0, 0),
+        // SAFETY: only `set_capture` stores here, and it stores a function of this type.
+        address => (unsafe { core::mem::transmute::<usize, Capture>(address) })(),
+    }
+}
+
+/// Notes that the program gets `object`. `false`: no memory for the span's records, the object has to go
+/// back.
+pub(super) fn note_alloc(object: Addr, bytes: usize, noscan: bool) -> bool {
+    let Some(record) = span::containing(object).and_then(|span| record_of(span, object, true)) else {
+        return false;
+    };
+    let (stack, generation) = capture();
+    record.stack.store(stack, Relaxed);
+    record.generation.store(generation, Relaxed);
+    let flags = LIVE | if noscan { NOSCAN } else { 0 };
+    record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+    true
+}
+
+/// Notes that the program gives `object` back; ends the process if it does not have it.
+pub(super) fn note_free(object: Addr, operation: Operation) {
+    let record = find(object);
+    if record.is_none_or(|record| record.info.swap(0, AcqRel) & LIVE == 0) {
+        operation.bad_pointer(object);
+    }
+}
+
+/// Notes a new size of an object that stays where it is.
+pub(super) fn note_resize(object: Addr, bytes: usize) {
+    if let Some(record) = find(object) {
+        let (stack, _) = capture();
+        record.stack.store(stack, Relaxed);
+        let flags = record.info.load(Relaxed) & !SIZE_MASK;
+        record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+    }
+}
+
+/// The record of the object that begins at `object`, if records are kept for its span.
+pub(crate) fn find(object: Addr) -> Option<&'static Record> {
+    let span = span::containing(object)?;
+    let index = index_in(span, object);
+    (index < span.objects() && span.base().0 + index * span.object_bytes() == object.0)
+        .then(|| record_of(span, object, false))
+        .flatten()
+}
+
+/// The record of object `index` of `span`, if records are kept for it.
+pub(crate) fn record(span: &Span, index: usize) -> Option<&'static Record> {
+    let records = span.side().load(Acquire);
+    if records == 0 || index >= span.objects() {
+        return None;
+    }
+    // SAFETY: the array has a record for every object of the span and lives as long as the span does.
+    Some(unsafe { &*Addr(records).ptr::<Record>().add(index) })
+}
+
+fn index_in(span: &Span, object: Addr) -> usize {
+    let offset = object.0 - span.base().0;
+    if span.objects() == 1 { 0 } else { object_index(page_map::entry(object).class(), offset) }
+}
+
+fn record_of(span: &'static Span, object: Addr, create: bool) -> Option<&'static Record> {
+    if create && span.side().load(Acquire) == 0 {
+        let array = ARRAYS.lock().alloc(span.objects())?;
+        if span.side().compare_exchange(0, array.0, AcqRel, Acquire).is_err() {
+            ARRAYS.lock().free(array, span.objects());
+        }
+    }
+    record(span, index_in(span, object))
+}
+
+/// Gives a span's records back before its pages go.
+pub(super) fn drop_records(span: &Span) {
+    let records = span.side().swap(0, AcqRel);
+    if records != 0 {
+        ARRAYS.lock().free(Addr(records), span.objects());
+    }
+}
+
+/// Arrays of records, by powers of two of their length: a freed one is chained through its first word.
+struct Arrays {
+    free: [Addr; SIZES],
+    /// The unused rest of the last block from the kernel.
+    fresh: Addr,
+    fresh_end: Addr,
+}
+
+/// Lengths 1, 2, … 1024.
+const SIZES: usize = 11;
+const BLOCK_BYTES: usize = 1 << 20;
+
+static ARRAYS: Mutex<Arrays> =
+    Mutex::new(Rank::LeakTables, Arrays { free: [Addr(0); SIZES], fresh: Addr(0), fresh_end: Addr(0) });
+
+/// Bytes that arrays of records have taken from the kernel.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that records have taken from the kernel, for statistics.
+pub(crate) fn bytes() -> usize {
+    BYTES.load(Relaxed)
+}
+
+impl Arrays {
+    /// A zeroed array of at least `len` records.
+    fn alloc(&mut self, len: usize) -> Option<Addr> {
+        let size = len.next_power_of_two().ilog2() as usize;
+        let bytes = RECORD_BYTES << size;
+        let head = self.free[size];
+        if head != Addr(0) {
+            // SAFETY: a free array of this length, whose first word chains to the next; it is ours now.
+            unsafe {
+                self.free[size] = head.ptr::<Addr>().read();
+                core::ptr::write_bytes(head.ptr::<u8>(), 0, bytes);
+            }
+            return Some(head);
+        }
+        if self.fresh_end.0 - self.fresh.0 < bytes {
+            self.fresh = memory::map(BLOCK_BYTES, memory::Access::ReadWrite).ok()?;
+            self.fresh_end = self.fresh.plus(BLOCK_BYTES);
+            BYTES.fetch_add(BLOCK_BYTES, Relaxed);
+        }
+        let array = self.fresh;
+        self.fresh = array.plus(bytes);
+        Some(array)
+    }
+
+    fn free(&mut self, array: Addr, len: usize) {
+        let size = len.next_power_of_two().ilog2() as usize;
+        // SAFETY: the array came from `alloc` with this length and nobody uses it any more.
+        unsafe { array.ptr::<Addr>().write(self.free[size]) };
+        self.free[size] = array;
+    }
+}
+
+/// The lock, for fork.
+pub(super) fn acquire_for_fork() {
+    ARRAYS.acquire_for_fork();
+}
+
+/// Gives it back.
+///
+/// # Safety
+/// After [`acquire_for_fork`], in the same thread or its copy in the child.
+pub(super) unsafe fn release_after_fork() {
+    // SAFETY: passed on to the caller.
+    unsafe { ARRAYS.release_after_fork() };
+}
+
+/// Whether an address lies in the range that is tracked; kept for the reader's sake.
+pub(crate) fn is_heap(addr: Addr) -> bool {
+    page_map::page_of(addr).is_some()
+}

@@ -1,0 +1,174 @@
+//! ELF files: segments, sections (decompressed if need be), notes.
+//!
+//! Everything that comes from a file is checked; what does not hold together is as if it were not there.
+
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
+use object::LittleEndian as Little;
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{ElfFile64, FileHeader, NoteIterator, ProgramHeader, Sym};
+use object::{CompressedData, CompressionFormat, Object, ObjectSection};
+
+/// A debug section is not decompressed beyond this: it would be the memory of a large program again.
+const MOST_SECTION_BYTES: u64 = 1 << 30;
+/// zlib can't shrink data to less than a 1032nd, zstd can, but debug information never gets there; a
+/// section that claims more is corrupt.
+const MOST_RATIO: u64 = 1032;
+
+/// A 64-bit little-endian ELF file that stays mapped.
+pub(super) struct Elf(ElfFile64<'static, Little>);
+
+impl Elf {
+    /// Looks at the headers; `None` for anything that is no such file.
+    pub(super) fn parse(data: &'static [u8]) -> Option<Self> {
+        ElfFile64::parse(data).ok().map(Self)
+    }
+
+    /// The contents of a section; `None` if there is no such section, or it is empty or corrupt.
+    ///
+    /// Before compression was a property of sections, GNU tools said so in the name: `.zdebug_info`.
+    pub(super) fn section(&self, name: &str) -> Option<&'static [u8]> {
+        let old_name = || alloc::format!(".z{}", name.trim_start_matches('.'));
+        let section = self.0.section_by_name(name).or_else(|| self.0.section_by_name(&old_name()))?;
+        let data = section.compressed_data().ok()?;
+        let contents = match data.format {
+            CompressionFormat::None => data.data,
+            _ => decompress(&data)?.leak(),
+        };
+        (!contents.is_empty()).then_some(contents)
+    }
+
+    /// The virtual address, as the linker gave it, of a byte of the file that is loaded.
+    pub(super) fn address_of(&self, in_file: u64) -> Option<u64> {
+        self.loads().find_map(|(offset, bytes, address)| {
+            let into = in_file.checked_sub(offset).filter(|into| *into < bytes)?;
+            address.checked_add(into)
+        })
+    }
+
+    /// The lowest address of a segment: what is mapped at the module's base.
+    pub(super) fn lowest_address(&self) -> u64 {
+        self.loads().map(|(offset, _, address)| address.saturating_sub(offset)).min().unwrap_or(0)
+    }
+
+    /// Offset, bytes and address of each loaded segment.
+    fn loads(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let segments = self.0.elf_program_headers().iter();
+        segments
+            .filter(|segment| segment.p_type(Little) == elf::PT_LOAD)
+            .map(|segment| (segment.p_offset(Little), segment.p_filesz(Little), segment.p_vaddr(Little)))
+    }
+
+    /// The build id.
+    pub(super) fn build_id(&self) -> Option<&'static [u8]> {
+        self.0.build_id().ok()?.filter(|id| id.len() > 1)
+    }
+
+    /// Name and checksum of the file that holds this one's debug information.
+    pub(super) fn debug_link(&self) -> Option<(&'static [u8], u32)> {
+        self.0.gnu_debuglink().ok()?
+    }
+
+    /// Path and build id of the file that holds what several debug files have in common (made by `dwz`).
+    pub(super) fn common_link(&self) -> Option<(&'static [u8], &'static [u8])> {
+        self.0.gnu_debugaltlink().ok()?
+    }
+
+    /// Whether there is a table of symbols beside those for dynamic linking.
+    pub(super) fn has_symbols(&self) -> bool {
+        !self.0.elf_symbol_table().is_empty()
+    }
+
+    /// Calls `f` with name, address, size and binding of every function in the fuller symbol table.
+    pub(super) fn each_function(&self, mut f: impl FnMut(&'static [u8], u64, u64, elf::SymbolBind)) {
+        let table = match self.0.elf_symbol_table() {
+            full if !full.is_empty() => full,
+            _ => self.0.elf_dynamic_symbol_table(),
+        };
+        for symbol in table.iter() {
+            let is_code = matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_GNU_IFUNC | elf::STT_NOTYPE);
+            if is_code
+                && symbol.st_shndx(Little) != elf::SHN_UNDEF
+                && let Ok(name) = table.symbol_name(Little, symbol)
+                && !name.is_empty()
+            {
+                f(name, symbol.st_value(Little), symbol.st_size(Little), symbol.st_bind());
+            }
+        }
+    }
+}
+
+fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
+    let size = data.uncompressed_size;
+    if size > MOST_SECTION_BYTES || size / MOST_RATIO > data.data.len() as u64 {
+        return None;
+    }
+    let mut contents = Vec::new();
+    contents.try_reserve_exact(size as usize).ok()?;
+    contents.resize(size as usize, 0);
+    let written = match data.format {
+        CompressionFormat::Zlib => inflate(data.data, &mut contents),
+        CompressionFormat::Zstandard => {
+            ruzstd::decoding::FrameDecoder::new().decode_all(data.data, &mut contents).ok()
+        }
+        _ => None,
+    };
+    (written? == contents.len()).then_some(contents)
+}
+
+/// The checksum is not verified: DWARF readers check what they read anyway.
+fn inflate(data: &[u8], contents: &mut [u8]) -> Option<usize> {
+    use miniz_oxide::inflate::decompress_slice_iter_to_slice;
+    decompress_slice_iter_to_slice(contents, core::iter::once(data), true, true).ok()
+}
+
+/// Where a mapped module keeps a segment of notes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoteSegment {
+    /// Bytes from the module's base.
+    pub(super) from_base: usize,
+    /// How many bytes.
+    pub(super) bytes: usize,
+    /// The alignment of its notes.
+    pub(super) align: u64,
+}
+
+/// The segments of notes that a module's header names.
+pub(super) struct NoteSegments<'a> {
+    headers: &'a [ProgramHeader64<Little>],
+    base: u64,
+}
+
+impl<'a> NoteSegments<'a> {
+    /// Reads the first bytes of a module, of a file or in memory.
+    pub(super) fn parse(header: &'a [u8]) -> Option<Self> {
+        let file = FileHeader64::<Little>::parse(header).ok()?;
+        let headers = file.program_headers(Little, header).ok()?;
+        let loads = headers.iter().filter(|segment| segment.p_type(Little) == elf::PT_LOAD);
+        let base = loads.map(|s| s.p_vaddr(Little).saturating_sub(s.p_offset(Little))).min()?;
+        Some(Self { headers, base })
+    }
+
+    /// The segments, in the file's order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = NoteSegment> {
+        let notes = self.headers.iter().filter(|segment| segment.p_type(Little) == elf::PT_NOTE);
+        notes.map(|segment| NoteSegment {
+            from_base: segment.p_vaddr(Little).wrapping_sub(self.base) as usize,
+            bytes: segment.p_memsz(Little) as usize,
+            align: segment.p_align(Little),
+        })
+    }
+}
+
+/// The build id among the notes in `data`.
+pub(super) fn build_id_in_notes(data: &[u8], align: u64) -> Option<&[u8]> {
+    let mut notes = NoteIterator::<FileHeader64<Little>>::new(Little, align, data).ok()?;
+    let found = notes.try_for_each(|note| match note {
+        Ok(note) if note.name() == elf::ELF_NOTE_GNU && note.n_type(Little) == elf::NT_GNU_BUILD_ID => {
+            ControlFlow::Break(Some(note.desc()))
+        }
+        Ok(_) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(None),
+    });
+    found.break_value().flatten()
+}

@@ -1,0 +1,167 @@
+//! Leak reports: from groups of lost blocks to text or JSON.
+//!
+//! Runs in the process that was forked for the check, after marking: other threads of the program may have
+//! held any lock when it was born, so nothing here calls libc, and memory comes from that process's own
+//! arena.
+//!
+//! 1. [`Session::new`] compiles the suppressions and reads the list of modules (`modules`).
+//! 2. [`Session::suppress`] decides stack by stack whether a suppression hides it. The caller may then mark
+//!    again from the suppressed blocks, since what only they hold is no leak to report either.
+//! 3. [`Session::write`] sorts the groups, names the frames (`symbolize` and the files it uses: `elf`,
+//!    `debug_file`, `dwarf`, `symbols`, `demangle`, `own`) and writes text (`text`) or JSON (`json`) to
+//!    where the options say (`output`).
+//!
+//! [`write()`] does all three, without marking again.
+
+mod debug_file;
+mod demangle;
+mod dwarf;
+mod elf;
+mod files;
+mod input;
+mod json;
+mod modules;
+mod output;
+mod own;
+mod symbolize;
+mod symbols;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use input::{Amount, Format, Group, Kind, LeakReport, ReportOptions, Totals, UnloadedModule};
+
+use crate::config::Ascii;
+use crate::leak::suppress::{FrameNames, Suppressions};
+use crate::sys::message::say;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use output::Output;
+use symbolize::{Stack, Symbolizer};
+use text::View;
+
+/// The writing of one report.
+pub(crate) struct Session<'a> {
+    options: &'a ReportOptions<'a>,
+    symbolizer: Symbolizer,
+    suppressions: Suppressions<'a>,
+}
+
+impl<'a> Session<'a> {
+    /// Reads the suppressions and the modules of this process; `unloaded` are those it had earlier. A file
+    /// of suppressions that can't be read is said, and the report goes on without.
+    pub(crate) fn new(options: &'a ReportOptions<'a>, unloaded: &[UnloadedModule<'_>]) -> Self {
+        let rules = read_suppressions(options.suppressions);
+        Self {
+            options,
+            symbolizer: Symbolizer::new(unloaded),
+            suppressions: Suppressions::new(rules, options.program_suppressions),
+        }
+    }
+
+    /// Whether a suppression hides what `stack` allocated. If so, `amount` goes to its account.
+    pub(crate) fn suppress(&mut self, stack: &[usize], amount: Amount) -> bool {
+        let stack = self.symbolizer.stack(stack);
+        let found = self.suppressions.find(names(&stack));
+        if let Some(rule) = found {
+            self.suppressions.count(rule, amount.blocks, amount.bytes);
+        }
+        found.is_some()
+    }
+
+    /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for.
+    pub(crate) fn write(&mut self, report: &LeakReport<'_>) {
+        let options = self.options;
+        let mut output = Output::open(options.log_path, report.pid, options.append);
+        let mut listed: Vec<&Group<'_>> = report
+            .groups
+            .iter()
+            .filter(|group| group.kind.is_lost() || (options.show_reachable && group.kind == Kind::Reachable))
+            .collect();
+        listed.sort_by_key(|group| (Reverse(group.amount.bytes), group.kind, group.id));
+        let all = listed.len();
+        if options.max_leaks > 0 {
+            listed.truncate(options.max_leaks);
+        }
+        let view = View {
+            report,
+            omitted: all - listed.len(),
+            listed: listed.into_iter().map(|group| (group, self.symbolizer.stack(group.stack))).collect(),
+            objects: options.report_objects,
+            rules: self.suppressions.used().collect(),
+        };
+        match options.format {
+            Format::Text => {
+                // Writing to an `Output` never fails: it keeps its error for the end.
+                let _ = text::write(&mut output, &view, options);
+            }
+            Format::Json => output.write_bytes(&json::document(&view)),
+        }
+        output.finish();
+    }
+}
+
+/// Applies the suppressions to `report` and writes it; returns the totals after that, by which the exit
+/// status goes.
+pub(crate) fn write(
+    report: &LeakReport<'_>,
+    options: &ReportOptions<'_>,
+    unloaded: &[UnloadedModule<'_>],
+) -> Totals {
+    let mut session = Session::new(options, unloaded);
+    let mut totals = report.totals;
+    let groups: Vec<Group<'_>> = report
+        .groups
+        .iter()
+        .filter(|group| {
+            let hidden = group.kind.is_lost() && session.suppress(group.stack, group.amount);
+            if hidden {
+                totals.suppress(group.kind, group.amount);
+            }
+            !hidden
+        })
+        .copied()
+        .collect();
+    session.write(&LeakReport { totals, groups: &groups, ..*report });
+    totals
+}
+
+/// The names of a stack for the suppressions, marked whether they belong to the call of the allocator.
+fn names(stack: &Stack) -> impl Iterator<Item = (bool, FrameNames<'_>)> {
+    let call = stack.frames().next().map(|frame| frame.address);
+    stack.frames().map(move |frame| {
+        let names = FrameNames {
+            function: bytes(frame.function.as_deref()),
+            mangled: bytes(frame.mangled.as_deref()),
+            file: bytes(frame.file.as_deref()),
+            module: bytes(frame.module.as_deref()),
+        };
+        (Some(frame.address) == call, names)
+    })
+}
+
+fn bytes(name: Option<&str>) -> &[u8] {
+    name.unwrap_or("").as_bytes()
+}
+
+/// Reads the file of suppressions: as named, else beside the executable, as LeakSanitizer does.
+fn read_suppressions(path: &[u8]) -> &'static [u8] {
+    if path.is_empty() {
+        return &[];
+    }
+    let beside = || {
+        let executable = files::read_link(c"/proc/self/exe").ok().filter(|_| !path.starts_with(b"/"))?;
+        let folder = executable.iter().rposition(|&b| b == b'/')?;
+        files::read(&[executable.get(..=folder)?, path].concat()).ok()
+    };
+    match files::read(path) {
+        Ok(rules) => rules.leak(),
+        Err(error) => match beside() {
+            Some(rules) => rules.leak(),
+            None => {
+                say!("cannot read suppressions from {} (error {})", Ascii(path), error.0);
+                &[]
+            }
+        },
+    }
+}

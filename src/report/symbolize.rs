@@ -1,0 +1,222 @@
+//! From return addresses to functions, files and lines, without help from outside the process.
+//!
+//! A module's file is mapped when the first address in it is asked for; what is read of it stays. For each
+//! address, in this order: DWARF of the module or of its separate debug file, its symbol table, its dynamic
+//! symbols, the offset in the module. Besides the mapped files, the memory used is that of the line tables
+//! and functions of the units that hold an address asked for, 32 bytes for each function of a module
+//! touched, and the decompressed size of compressed debug sections.
+
+use super::dwarf::{Debug, SourceFrame};
+use super::elf::Elf;
+use super::input::UnloadedModule;
+use super::modules::{Module, Modules, Place};
+use super::own::Share;
+use super::symbols::Symbols;
+use super::{debug_file, demangle::demangle, files};
+use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+
+/// A function in a stack. Several share an address if all but the last are inlined.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) struct Frame {
+    /// An address inside the call: one before the return address.
+    pub(super) address: usize,
+    /// The function as people read it.
+    pub(super) function: Option<String>,
+    /// The function as the linker knows it, if that differs.
+    pub(super) mangled: Option<String>,
+    /// The path of the source file.
+    pub(super) file: Option<String>,
+    /// The line in the source file.
+    pub(super) line: Option<u32>,
+    /// The path of the executable or library, or a name in brackets.
+    pub(super) module: Option<Rc<str>>,
+    /// The address as the module's linker gave it: what `addr2line -e MODULE` takes.
+    pub(super) offset: usize,
+    /// Whether it is besom's own.
+    pub(super) is_own: bool,
+}
+
+/// Maps addresses of this process to names.
+pub(super) struct Symbolizer {
+    modules: Modules,
+    images: BTreeMap<usize, Rc<Image>>,
+    frames: BTreeMap<usize, Rc<[Frame]>>,
+    own_module: Option<usize>,
+}
+
+/// What is known of a module.
+struct Image {
+    path: Rc<str>,
+    share: Share,
+    file: Option<ImageFile>,
+}
+
+/// A module's file with what was found for it.
+pub(super) struct ImageFile {
+    elf: Elf,
+    debug: Option<Debug>,
+    symbols: Symbols,
+}
+
+impl Symbolizer {
+    /// Looks at the modules of this process, and at those it had earlier.
+    pub(super) fn new(unloaded: &[UnloadedModule<'_>]) -> Self {
+        Self::with(Modules::of_process(unloaded))
+    }
+
+    /// Looks at the modules given.
+    pub(super) fn with(modules: Modules) -> Self {
+        let own_module = modules.find(Self::with as fn(_) -> _ as usize).map(|place| place.module);
+        Self { modules, images: BTreeMap::new(), frames: BTreeMap::new(), own_module }
+    }
+
+    /// The stack of these return addresses, innermost first, without besom's own frames at its inner end.
+    pub(super) fn stack(&mut self, return_addresses: &[usize]) -> Stack {
+        Stack::new(return_addresses.iter().map(|address| self.frames(*address)).collect())
+    }
+
+    /// The functions that hold the call before `return_address`, innermost first; never empty.
+    pub(super) fn frames(&mut self, return_address: usize) -> Rc<[Frame]> {
+        if let Some(known) = self.frames.get(&return_address) {
+            return known.clone();
+        }
+        let new: Rc<[Frame]> = self.look_up(return_address.saturating_sub(1)).into();
+        self.frames.insert(return_address, new.clone());
+        new
+    }
+
+    fn look_up(&mut self, address: usize) -> Vec<Frame> {
+        let Some(place) = self.modules.find(address) else {
+            return alloc::vec![Frame { address, offset: address, ..Frame::default() }];
+        };
+        let image = self.image(place.module);
+        image.frames(address, &place)
+    }
+
+    fn image(&mut self, number: usize) -> Rc<Image> {
+        if let Some(image) = self.images.get(&number) {
+            return image.clone();
+        }
+        let image = Rc::new(Image::new(self.modules.get(number), self.own_module == Some(number)));
+        self.images.insert(number, image.clone());
+        image
+    }
+}
+
+impl Image {
+    fn new(module: Option<&Module>, holds_code: bool) -> Self {
+        let path = module.map_or(&b""[..], |module| &module.path);
+        Self {
+            path: String::from_utf8_lossy(path).as_ref().into(),
+            share: Share::of(path, holds_code),
+            file: module.and_then(ImageFile::open),
+        }
+    }
+
+    fn frames(&self, address: usize, place: &Place) -> Vec<Frame> {
+        let linked = self.file.as_ref().and_then(|file| file.address_of(place));
+        let sources = match (&self.file, linked) {
+            (Some(file), Some(linked)) => file.look_up(linked),
+            _ => alloc::vec![SourceFrame::default()],
+        };
+        let offset = linked.map_or(place.from_base, |linked| linked as usize);
+        sources.into_iter().map(|source| self.frame(address, offset, source)).collect()
+    }
+
+    fn frame(&self, address: usize, offset: usize, source: SourceFrame) -> Frame {
+        let readable = source.function.as_deref().and_then(demangle);
+        let (function, mangled) = match readable {
+            Some(readable) => (Some(readable), source.function),
+            None => (source.function, None),
+        };
+        let is_own = self.share.covers(function.as_deref());
+        let (file, line, module) = (source.file, source.line, Some(self.path.clone()));
+        Frame { address, function, mangled, file, line, module, offset, is_own }
+    }
+}
+
+impl ImageFile {
+    /// Opens a module's file, unless another has taken its place since it was loaded.
+    fn open(module: &Module) -> Option<Self> {
+        if !module.is_file {
+            return None;
+        }
+        let elf = Elf::parse(files::map(&module.path).ok()?)?;
+        let is_same = match (&module.build_id, elf.build_id()) {
+            (Some(mapped), Some(stored)) => mapped == stored,
+            _ => true,
+        };
+        is_same.then(|| Self::new(elf, &module.path))
+    }
+
+    /// Gathers what describes the module `elf` from `path`.
+    pub(super) fn new(elf: Elf, path: &[u8]) -> Self {
+        let common = debug_file::find_common(&elf, path);
+        let mut debug = Debug::of(&elf, common.as_ref());
+        let separate = if debug.is_none() { debug_file::find(&elf, path) } else { None };
+        if let Some((separate, path)) = &separate {
+            debug = Debug::of(separate, debug_file::find_common(separate, path).as_ref());
+        }
+        let symbols = match &separate {
+            Some((separate, _)) if !elf.has_symbols() && separate.has_symbols() => Symbols::of(separate),
+            _ => Symbols::of(&elf),
+        };
+        Self { elf, debug, symbols }
+    }
+
+    /// The address the linker gave to a place in this module.
+    fn address_of(&self, place: &Place) -> Option<u64> {
+        match place.in_file {
+            Some(in_file) => self.elf.address_of(in_file as u64),
+            None => self.elf.lowest_address().checked_add(place.from_base as u64),
+        }
+    }
+
+    /// What is known of an address, in one entry at least.
+    pub(super) fn look_up(&self, linked: u64) -> Vec<SourceFrame> {
+        let mut found = self.debug.as_ref().map(|debug| debug.find(linked)).unwrap_or_default();
+        if found.is_empty() {
+            found.push(SourceFrame::default());
+        }
+        if let (Some(outermost), Some(symbol)) = (found.last_mut(), self.symbols.find(linked)) {
+            let symbol = String::from_utf8_lossy(symbol);
+            if outermost.function.as_ref().is_none_or(|name| is_better(&symbol, name)) {
+                outermost.function = Some(symbol.into_owned());
+            }
+        }
+        found
+    }
+}
+
+/// Whether the linker's symbol tells more than the name in the debug information: a mangled name tells more
+/// than the source's (a lambda's is `operator()`), and any more than glibc's internal aliases.
+fn is_better(symbol: &str, name: &str) -> bool {
+    (is_mangled(symbol) && !is_mangled(name)) || name.starts_with("__GI_")
+}
+
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
+}
+
+/// A stack with names.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Stack {
+    calls: Vec<Rc<[Frame]>>,
+    own: usize,
+}
+
+impl Stack {
+    /// Puts a stack together from its calls, innermost first.
+    pub(super) fn new(calls: Vec<Rc<[Frame]>>) -> Self {
+        let all = || calls.iter().flat_map(|frames| frames.iter());
+        let own = all().take_while(|frame| frame.is_own).count();
+        // A stack of nothing else (besom leaked itself) is shown as it is.
+        let own = if own == all().count() { 0 } else { own };
+        Self { calls, own }
+    }
+
+    /// The frames to show, innermost first.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.calls.iter().flat_map(|frames| frames.iter()).skip(self.own)
+    }
+}

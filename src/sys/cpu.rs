@@ -1,0 +1,17 @@
+//! Processors.
+
+use super::syscall::call;
+
+/// Words of a CPU mask: room for 8192 CPUs, the most a kernel can be built for.
+const MASK_WORDS: usize = 8192 / 64;
+
+/// How many CPUs this thread may run on; at least 1.
+pub(crate) fn allowed() -> usize {
+    let mut mask = [0u64; MASK_WORDS];
+    let args = [0, core::mem::size_of_val(&mask), mask.as_mut_ptr() as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most the given number of bytes into the mask.
+    match unsafe { call(libc::SYS_sched_getaffinity, args) } {
+        Ok(_) => mask.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1),
+        Err(_) => 1,
+    }
+}
