@@ -53,7 +53,8 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
 }
 
 /// Takes the one lock before a fork, so that the child does not inherit it held by a thread it lacks.
-/// (It is only ever tried, so a child without this call would be slower, not stuck.)
+/// After all other locks: its rank is the last. (It is only ever tried, so a child without this call
+/// would be slower, not stuck.)
 pub(crate) fn before_fork() {
     modules::CHANGES.acquire_for_fork();
 }

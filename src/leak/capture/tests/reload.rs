@@ -52,11 +52,8 @@ fn a_replaced_library_does_not_mislead() {
 fn in_child(body: impl FnOnce() + std::panic::UnwindSafe) -> i32 {
     // Another thread of the test program may hold a lock of libc now, which the child would wait for
     // without end; `alarm` ends it then.
-    before_fork();
     // SAFETY: the child runs a test and exits without unwinding into its parent's frames.
     let pid = unsafe { libc::fork() };
-    // SAFETY: taken above, on both sides of the fork.
-    unsafe { after_fork() };
     if pid == 0 {
         // SAFETY: the child's own alarm and end.
         unsafe {
