@@ -30,10 +30,10 @@ pub(super) fn table() -> Option<&'static Table> {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     match table() {
         // SAFETY: passed on to the caller.
-        Some(rules) => unsafe { walk::walk(cursor, rules, sink) },
+        Some(rules) => unsafe { walk::walk::<PREDICTED>(cursor, rules, sink) },
         None => sink,
     }
 }
@@ -60,7 +60,8 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
 }
 
 /// Takes the one lock before a fork, so that the child does not inherit it held by a thread it lacks.
-/// (It is only ever tried, so a child without this call would be slower, not stuck.)
+/// After all other locks: its rank is the last. (It is only ever tried, so a child without this call
+/// would be slower, not stuck.)
 pub(crate) fn before_fork() {
     modules::CHANGES.acquire_for_fork();
 }
