@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what the tests run: `install-test-deps.sh` for `make test`, `install-test-deps.sh --all` for
-# `make test-programs` too. Says nothing when all is there. Without root, or without apt-get, it prints
+# `make test-programs` too, `install-test-deps.sh --build` only what it takes to build. Says nothing when all is there. Without root, or without apt-get, it prints
 # what to install and fails.
 set -eu
 
@@ -23,7 +23,19 @@ has_python_tests() {
     return 1
 }
 
+need_for_build() {
+    need cc gcc libc6-dev
+}
+
+# bindgen, which reads the header back, loads libclang.
+has_libclang() {
+    compgen -G '/usr/lib/*/libclang*.so*' >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+}
+
 need_for_test() {
+    need_for_build
+    need readelf binutils
+    has_libclang || missing+=(libclang-dev)
     need perl perl
     need git git
     need gcc gcc libc6-dev
@@ -62,12 +74,15 @@ need_for_programs() {
     need chromium chromium
 }
 
-need_for_test
 case "${1-}" in
---all) need_for_programs ;;
-'') ;;
+--all)
+    need_for_test
+    need_for_programs
+    ;;
+--build) need_for_build ;;
+'') need_for_test ;;
 *)
-    echo "usage: $0 [--all]" >&2
+    echo "usage: $0 [--all | --build]" >&2
     exit 2
     ;;
 esac
