@@ -25,6 +25,7 @@ pub(crate) mod run_cache;
 pub(crate) mod size_class;
 pub(crate) mod snapshot;
 pub(crate) mod span;
+mod start_bits;
 mod tiny;
 pub(crate) mod tracking;
 
