@@ -14,7 +14,7 @@ mod base;
 mod config;
 mod heap;
 #[cfg(feature = "leak")]
-mod leak;
+pub mod leak;
 #[cfg(feature = "leak")]
 mod report;
 mod stats;
