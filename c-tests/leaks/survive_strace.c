@@ -1,0 +1,17 @@
+// Proves that the check works under a tracer.
+// under: strace -f -qq -o /dev/null
+// expect-leaks: definitely=9/1
+// flags: -pthread
+#include "leak.h"
+
+static void *hold(void *unused) {
+    void *volatile p = make(40);
+    stay();
+    return p;
+}
+
+int main(void) {
+    start(hold, NULL);
+    await(1);
+    lose(9);
+}
