@@ -103,6 +103,7 @@ options! {
     LeakSignal "leak_signal" = "0", Unit::Count, "number of a signal that starts a check; 0 is none";
     LeakInterval "leak_interval" = "0", Unit::Seconds, "check this often; 0 is never";
     LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
+    OnlyNew "leak_new" = "0", Unit::Flag, "checks report only what none before them has";
     Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
     Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
     StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object, 1 to 128";

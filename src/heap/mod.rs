@@ -5,6 +5,7 @@
 //! tiny objects, empty and full caches, wrong pointers.
 
 pub(crate) mod address_space;
+pub(crate) mod arena;
 mod bootstrap;
 pub(crate) mod central;
 pub(crate) mod check;
@@ -14,6 +15,8 @@ mod init;
 mod large;
 mod maintenance;
 pub(crate) mod mcache;
+#[cfg(test)]
+mod oracle;
 pub(crate) mod page_heap;
 pub(crate) mod page_map;
 pub(crate) mod pages;
@@ -179,7 +182,7 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
     let expected = if class == 0 { LARGE_PAGES } else { class };
     // Where small objects are packed, a size says only that the class is one of two. A foreign pointer is
     // diagnosed below.
-    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == 1);
+    let packed = found == TINY_PAGES || (class == TINY_PAGES && found == tiny::OWN_CLASS);
     if found != 0 && found != expected && !packed {
         operation.bad_size(object, bytes);
     }
@@ -196,7 +199,12 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     if !ensure_started() {
         return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
     }
-    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
+    let object = match mcache::is_tracked() {
+        // SAFETY: while the arena is active, only the thread that it serves runs.
+        true if arena::is_active() => unsafe { arena::alloc(request.bytes, request.align) },
+        true => alloc_tracked(request),
+        false => alloc_untracked(request),
+    };
     maintenance::tick();
     object.map_or(null_mut(), Addr::ptr)
 }
@@ -219,19 +227,23 @@ fn alloc_tiny(request: Request) -> Option<Addr> {
     if request.align < C_ALIGN {
         return tiny::alloc(request.bytes, request.align);
     }
-    let (bytes, align) = (request.bytes.max(1), init::c_min_align());
+    let bytes = request.bytes.max(1);
     if bytes > tiny::MAX_BYTES {
-        return alloc_untracked(Request { class: 1, ..request });
+        return alloc_untracked(Request { class: tiny::OWN_CLASS, ..request });
     }
-    // A C object of n bytes may need the largest power of two up to n.
-    let object = tiny::alloc(bytes, align.max(1 << bytes.ilog2()))?;
+    let object = tiny::alloc(bytes, c_packed_align(bytes))?;
     tiny::note_size(object, bytes);
     Some(object)
 }
 
+/// The alignment of a packed C object: one of n bytes may need the largest power of two up to n.
+fn c_packed_align(bytes: usize) -> usize {
+    init::c_min_align().max(1 << bytes.max(1).ilog2())
+}
+
 /// Allocates in tracked mode: never packed, so that there is a record per object.
 fn alloc_tracked(request: Request) -> Option<Addr> {
-    let class = if request.class == TINY_PAGES { 1 } else { request.class };
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
     let object = alloc_untracked(Request { class, ..request })?;
     if tracking::note_alloc(object, request.bytes, request.noscan) {
         return Some(object);
@@ -251,6 +263,9 @@ pub(crate) fn free_slow(object: Addr, operation: Operation) {
         operation.bad_pointer(object);
     }
     if mcache::is_tracked() {
+        if arena::is_active() {
+            return;
+        }
         check_start(object, operation);
         tracking::note_free(object, operation);
     }

@@ -1,7 +1,7 @@
 //! Changing an object's size: in place where its class stays the same, by page tables where it is large.
 
 use super::size_class::{LARGE_PAGES, TINY_PAGES};
-use super::{Operation, large, mcache, page_map, span, tracking, usable_bytes};
+use super::{Operation, arena, large, mcache, page_map, span, tracking, usable_bytes};
 use crate::base::{Addr, PAGE_BYTES};
 use core::ptr::null_mut;
 
@@ -26,8 +26,12 @@ pub(crate) unsafe fn realloc(
     let usable = usable_bytes(object, Operation::Realloc);
     let old_bytes = old_bytes.unwrap_or(usable);
     let old_class = page_map::entry(addr).class();
-    // A packed object's class says nothing of its size.
-    let fits = if class == TINY_PAGES { bytes <= old_bytes } else { class != 0 };
+    // A packed object's class says nothing of its size, nor of what a longer one's alignment must be.
+    let fits = match class {
+        0 => false,
+        TINY_PAGES => bytes <= old_bytes && addr.0 % super::c_packed_align(bytes) == 0,
+        _ => true,
+    };
     if class == old_class && fits {
         note_resize(addr, bytes);
         return object;
@@ -68,7 +72,11 @@ pub(crate) unsafe fn realloc_layout(
     }
     // SAFETY: passed on to the caller.
     unsafe {
-        if align > PAGE_BYTES || class == TINY_PAGES || (class != 0 && !mcache::is_tracked()) {
+        if align > PAGE_BYTES
+            || class == TINY_PAGES
+            || arena::is_active()
+            || (class != 0 && !mcache::is_tracked())
+        {
             return copy(object, old_bytes, align, bytes);
         }
         realloc(object, bytes, class, Some(old_bytes), || super::alloc_layout(bytes, align, false))

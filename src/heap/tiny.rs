@@ -26,6 +26,9 @@ use core::sync::atomic::{
 /// of 8 bytes; of 6 bytes only two fit, which does not.
 pub(crate) const MAX_BYTES: usize = 5;
 
+/// The class of an object that could be packed but is not.
+pub(super) const OWN_CLASS: usize = 1;
+
 /// Whether a Rust layout is one that packing saves memory for. A pure function, so that `dealloc` agrees.
 #[inline(always)]
 pub(crate) const fn is_tiny(size: usize, align: usize) -> bool {
@@ -47,7 +50,7 @@ impl Carving {
     /// No block: nothing fits behind offset 16.
     pub(crate) const NONE: Self = Self(TINY_BLOCK_BYTES as u64);
 
-    fn of_block(block: usize) -> Self {
+    pub(crate) fn of_block(block: usize) -> Self {
         Self((block as u64) << BLOCK_SHIFT)
     }
 
@@ -64,7 +67,7 @@ impl Carving {
     }
 
     /// The word after carving `size` bytes at `align`, and where they begin; `None` if they don't fit.
-    fn carve(self, size: usize, align: usize) -> Option<(Self, usize)> {
+    pub(crate) fn carve(self, size: usize, align: usize) -> Option<(Self, usize)> {
         let at = (self.offset() + align - 1) & !(align - 1);
         let end = at + size;
         if end > TINY_BLOCK_BYTES || at == TINY_BLOCK_BYTES - 1 {
@@ -107,9 +110,15 @@ fn bits_of(block: usize) -> &'static AtomicU16 {
     unsafe { &*map.add(block) }
 }
 
-/// Allocates `size` bytes (1 to [`MAX_BYTES`]) at `align` (below 8). `None`: out of memory.
+/// Tries to carve before an object of its own will do: a migration in between makes a try fail, and on a
+/// CPU that is stopped all fail until it goes on. Whoever waits for that in a signal handler of the thread
+/// that has stopped it would wait for ever.
+const TRIES: usize = 8;
+
+/// Allocates `size` bytes (1 to [`MAX_BYTES`]) at `align` (below 8), packed unless the CPU is stopped just
+/// now. `None`: out of memory.
 pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
-    loop {
+    for _ in 0..TRIES {
         let slot = mcache::tiny_slot()?;
         let carving = Carving(slot.word());
         if let Some((next, offset)) = carving.carve(size, align) {
@@ -121,6 +130,7 @@ pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
             renew(carving)?;
         }
     }
+    mcache::alloc_miss(OWN_CLASS)
 }
 
 /// Gives the CPU another block to carve, if it still has `used`, and settles `used`.
@@ -188,6 +198,9 @@ pub(super) fn free(object: Addr, operation: Operation) {
 /// Makes the start bits of a just allocated object exact, for C programs, which may ask for its size: a
 /// block that is still being carved has all bits set otherwise.
 pub(super) fn note_size(object: Addr, size: usize) {
+    if page_map::entry(object).class() != TINY_PAGES {
+        return;
+    }
     let at = object.0 % TINY_BLOCK_BYTES;
     let inside = ((1u32 << size) - 1) << at & !(1 << at);
     bits_of(block_of(object)).fetch_and(!(inside as u16) | CARVED, AcqRel);
@@ -210,6 +223,7 @@ pub(super) fn is_live(object: Addr) -> bool {
 
 const _: () = {
     assert!(TINY_PAGES != TINY_BLOCK && size_class::ALL_CLASSES > TINY_BLOCK);
+    assert!(size_class::object_bytes_of(OWN_CLASS) >= MAX_BYTES);
     // 16 TiB of blocks fit above the other fields.
     assert!((16u64 << 40) / TINY_BLOCK_BYTES as u64 <= 1 << (64 - BLOCK_SHIFT));
 };

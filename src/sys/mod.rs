@@ -12,6 +12,7 @@ pub(crate) mod cpu;
 pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod kernel;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod message;

@@ -29,12 +29,22 @@ pub(crate) struct Area {
 
 /// Finds the area, if this thread's is registered and other CPUs' sections can be fenced.
 pub(crate) fn find() -> Option<Area> {
-    let (offset, size) = glibc_area()?;
+    let (offset, size) = glibc_area().filter(|_| kernel_restarts_sections())?;
     // SAFETY: glibc placed an area at this offset from every thread's thread pointer.
     let cpu_id = unsafe { read_field(offset, CPU_ID) };
     let registered = size != 0 && offset != 0 && (cpu_id as i32) >= 0;
     (registered && register_fence())
         .then(|| Area { offset, has_mm_cid: auxv::rseq_feature_bytes() >= BYTES_WITH_MM_CID })
+}
+
+/// Whether this kernel restarts every section that it preempts. On arm64, Linux 6.19 lost that for a thread
+/// that goes on on the same CPU. 7.1 has it again, and so do later 7.0.y, but not all of them.
+fn kernel_restarts_sections() -> bool {
+    !cfg!(target_arch = "aarch64") || super::kernel::version().is_some_and(|v| !lacks_restart_on_arm64(v))
+}
+
+fn lacks_restart_on_arm64(version: (u32, u32)) -> bool {
+    ((6, 19)..(7, 1)).contains(&version)
 }
 
 /// `__rseq_offset` and `__rseq_size`, if the C library has them.
@@ -109,4 +119,16 @@ pub(crate) fn fence() -> bool {
     let args = [MEMBARRIER_PRIVATE_EXPEDITED_RSEQ, 0, 0, 0, 0, 0];
     // SAFETY: the command has no effect but the one described.
     unsafe { syscall::call(libc::SYS_membarrier, args) }.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_that_lost_restarting_on_arm64_are_known() {
+        assert!([(6, 19), (6, 20), (7, 0)].into_iter().all(lacks_restart_on_arm64));
+        assert!(![(5, 10), (6, 18), (7, 1), (8, 0)].into_iter().any(lacks_restart_on_arm64));
+        assert!(kernel_restarts_sections() || cfg!(target_arch = "aarch64"));
+    }
 }

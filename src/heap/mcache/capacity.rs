@@ -55,21 +55,21 @@ impl Budget {
         self.seen.swap(headers, Relaxed) == headers
     }
 
-    /// After the capacities have all become 0.
-    pub(super) fn reset(&self) {
-        self.capacity_bytes.store(0, Relaxed);
-    }
-
     fn note_miss(&self, class: usize) {
         self.missed[class].store(1, Relaxed);
         self.misses.fetch_add(1, Relaxed);
     }
 
+    /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
+    /// it was taken from.
     fn room(&self) -> usize {
-        config::get(Key::CpuCache).saturating_sub(self.capacity_bytes.load(Relaxed))
+        let used = (self.capacity_bytes.load(Relaxed) as isize).max(0) as usize;
+        config::get(Key::CpuCache).saturating_sub(used)
     }
 
-    fn account(&self, class: usize, old: usize, new: usize) {
+    /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a
+    /// stopped slab is emptied: a thread on that CPU may still owe the note of a change it made before.
+    pub(super) fn account(&self, class: usize, old: usize, new: usize) {
         let bytes = OBJECT_BYTES[class] as usize;
         self.capacity_bytes.fetch_add(new.wrapping_sub(old).wrapping_mul(bytes), Relaxed);
     }

@@ -173,10 +173,15 @@ pub(crate) unsafe fn push(class: usize, object: Addr) -> bool {
 /// Only a hint: it may have moved on by the time this returns.
 fn current_cpu() -> Option<(Place, usize)> {
     let place = Place::get()?;
+    Some((place, cpu_at(place)?))
+}
+
+/// The CPU that the area at `place` names.
+fn cpu_at(place: Place) -> Option<usize> {
     // SAFETY: both offsets lie in the area that glibc has placed for every thread.
     let (registered, cpu) =
         unsafe { (rseq::read_field(place.area, rseq::CPU_ID), rseq::read_field(place.id, 0)) };
-    (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some((place, cpu as usize))
+    (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some(cpu as usize)
 }
 
 /// The slab of `cpu`, made on first use.
@@ -311,6 +316,12 @@ pub(crate) fn cached_objects() -> [usize; ALL_CLASSES] {
 /// CPUs and shards that have a slab.
 pub(crate) fn slab_count() -> usize {
     CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter(|cpu| cpu.slab().is_some()).count() + shard::slabs().count()
+}
+
+/// Calls `each` with address and bytes of every slab.
+pub(crate) fn for_each_slab_mapping(mut each: impl FnMut(Addr, usize)) {
+    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    cpus.chain(shard::slabs()).for_each(|slab| each(slab.0, SLAB_BYTES));
 }
 
 /// Bytes of the slabs, as far as they may be backed by memory.

@@ -278,11 +278,11 @@ impl Dummy {
         Self { headers: [const { AtomicU32::new(0) }; ALL_CLASSES], words: [const { AtomicU64::new(0) }; 4] }
     }
 
-    /// Fills it in.
+    /// Fills it in. The tiny word is a mark, too: no state of carving equals it (something is carved, but
+    /// nothing starts), so nobody who has read a slab's word can replace it.
     pub(super) fn init(&self) {
         self.headers.iter().for_each(|header| header.store(Self::HEADER.0, Relaxed));
         self.words.iter().for_each(|word| word.store(MARK, Relaxed));
-        self.words[TINY_WORD - IDLE_MARK_WORD].store(crate::heap::tiny::Carving::NONE.0, Relaxed);
     }
 }
 

@@ -87,9 +87,9 @@ fn empty(cache: &Cache, slab: Slab) {
             }
             central::give(class, &batch[..popped]);
         }
-        slab.set_capacity(class, 0);
+        let (old, new) = slab.set_capacity(class, 0);
+        cache.budget.account(class, old, new);
     }
-    cache.budget.reset();
 }
 
 /// Gives the pages of an empty slab's stacks back to the kernel, all but the first, which has the headers.
