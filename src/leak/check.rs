@@ -196,7 +196,12 @@ fn caller_of(trigger: Trigger) -> Caller {
     let here = 0usize;
     let stack_pointer = Addr::of(&raw const here).0;
     match trigger {
-        Trigger::Exit => Caller { stack_pointer: frame::of_exit().unwrap_or(stack_pointer), registers: None },
+        Trigger::Exit => {
+            // That frame is in the middle of a call: nothing of it lies below its stack pointer, and the
+            // red zone there would be what `main` has left behind.
+            let frame = frame::of_exit().map(|sp| sp + stop_world::RED_ZONE_BYTES);
+            Caller { stack_pointer: frame.unwrap_or(stack_pointer), registers: None }
+        }
         _ => Caller { stack_pointer, registers: Some(stop_world::save_registers()) },
     }
 }
