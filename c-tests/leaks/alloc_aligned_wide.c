@@ -2,7 +2,7 @@
 // expect-leaks: definitely=1000/1 reachable=100000/1
 #include "leak.h"
 
-static void *kept;
+void *kept;
 
 static NOINLINE void lose_wide(void) {
     void *p;

@@ -2,7 +2,7 @@
 // expect-leaks: definitely=0/0
 #include "leak.h"
 
-static struct node **array;
+struct node **array;
 
 int main(void) {
     array = (struct node **)malloc(sizeof *array);

@@ -5,7 +5,7 @@
 // expect-exit: 23
 #include "leak.h"
 
-static void *held;
+void *held;
 
 static NOINLINE void drop(void) {
     held = NULL;

@@ -5,7 +5,7 @@
 // expect-exit: 0
 #include "leak.h"
 
-static void *kept[200];
+void *kept[200];
 
 int main(void) {
     lose(40);

@@ -6,7 +6,7 @@
 // options: reclaim=1
 #include "leak.h"
 
-static void *kept[1000];
+void *kept[1000];
 
 static NOINLINE void build(void) {
     for (int i = 0; i < 1000; i++) {

@@ -4,8 +4,8 @@
 // options: leak_at_exit=0
 #include "leak.h"
 
-static void *kept;
-static char *inside;
+void *kept;
+char *inside;
 
 static NOINLINE void build(void) {
     kept = make(30);

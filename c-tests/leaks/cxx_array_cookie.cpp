@@ -6,7 +6,7 @@ struct Object {
     long a = 1, b = 2;
     ~Object() { a = 0; }
 };
-static Object *kept;
+Object *kept;
 
 static NOINLINE void lose_array() {
     Object *p = new Object[5];

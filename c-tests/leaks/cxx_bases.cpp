@@ -13,6 +13,6 @@ struct Second {
 struct Both : First, Second {
     long c = 3;
 };
-static Second *kept;
+Second *kept;
 
 int main() { kept = new Both; }

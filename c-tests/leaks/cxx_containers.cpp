@@ -9,11 +9,11 @@
 #include <unordered_map>
 #include <vector>
 
-static std::map<int, std::string> *map;
-static std::unordered_map<std::string, int> *hash;
-static std::list<long> *list;
-static std::deque<long> *deque;
-static std::vector<std::vector<long>> *vectors;
+std::map<int, std::string> *map;
+std::unordered_map<std::string, int> *hash;
+std::list<long> *list;
+std::deque<long> *deque;
+std::vector<std::vector<long>> *vectors;
 
 static NOINLINE void fill_all() {
     map = new std::map<int, std::string>;

@@ -5,7 +5,7 @@
 #include <exception>
 #include <stdexcept>
 
-static std::exception_ptr kept;
+std::exception_ptr kept;
 
 static NOINLINE void work() {
     for (int i = 0; i < 10; i++) {

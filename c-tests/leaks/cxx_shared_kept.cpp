@@ -4,8 +4,8 @@
 
 #include <memory>
 
-static std::shared_ptr<long> kept;
-static std::weak_ptr<long> weak;
+std::shared_ptr<long> kept;
+std::weak_ptr<long> weak;
 
 static NOINLINE void build() {
     kept = std::make_shared<long>(1);

@@ -8,8 +8,10 @@ struct Owner {
     ~Owner() {
         delete[] freed;
         freed = forgotten = nullptr;
+        Owner *self = this;
+        OPAQUE(self);
     }
 };
-static Owner owner;
+Owner owner;
 
 int main() {}

@@ -4,7 +4,7 @@
 
 #include <string>
 
-static std::string *kept;
+std::string *kept;
 
 static NOINLINE void lose_strings() {
     std::string *p = new std::string(100, 'l');

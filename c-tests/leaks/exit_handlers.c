@@ -2,7 +2,7 @@
 // expect-leaks: definitely=41/1
 #include "leak.h"
 
-static void *freed, *freed_last, *lost;
+void *freed, *freed_last, *lost;
 
 static void at_exit(void) {
     free(freed);

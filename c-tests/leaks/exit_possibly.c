@@ -3,6 +3,6 @@
 // expect-exit: 0
 #include "leak.h"
 
-static char *inside;
+char *inside;
 
 int main(void) { inside = (char *)make(40) + 8; }

@@ -2,6 +2,6 @@
 // expect-leaks: definitely=64/1
 #include "leak.h"
 
-static char *behind;
+char *behind;
 
 int main(void) { behind = (char *)make(64) + 64; }

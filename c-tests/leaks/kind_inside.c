@@ -2,7 +2,7 @@
 // expect-leaks: possibly=140/2
 #include "leak.h"
 
-static char *inside;
+char *inside;
 
 int main(void) {
     void **block = (void **)make(100);

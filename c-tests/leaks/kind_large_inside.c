@@ -2,8 +2,8 @@
 // expect-leaks: possibly=10485760/1 reachable=20971600/2
 #include "leak.h"
 
-static char *inside;
-static void **block;
+char *inside;
+void **block;
 
 int main(void) {
     inside = (char *)make(10 * MIB) + 10 * MIB - 100;

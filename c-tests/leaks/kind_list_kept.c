@@ -2,7 +2,7 @@
 // expect-leaks: definitely=40/1 indirectly=1960/49 reachable=2000/50
 #include "leak.h"
 
-static struct node *middle;
+struct node *middle;
 
 int main(void) {
     struct node *head = NULL;

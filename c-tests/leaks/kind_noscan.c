@@ -2,7 +2,7 @@
 // expect-leaks: definitely=40/1 reachable=100/1
 #include "leak.h"
 
-static void **kept;
+void **kept;
 
 int main(void) {
     kept = (void **)besom_malloc_noscan(100);

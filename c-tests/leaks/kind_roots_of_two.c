@@ -2,7 +2,7 @@
 // expect-leaks: definitely=120/3 indirectly=40/1 reachable=80/2
 #include "leak.h"
 
-static struct node *kept;
+struct node *kept;
 
 static NOINLINE void build(void) {
     struct node *shared = make_node(NULL);

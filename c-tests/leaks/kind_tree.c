@@ -7,7 +7,7 @@ struct tree {
     void *shared;
     char payload[16];
 };
-static uintptr_t shared;
+uintptr_t shared;
 
 static NOINLINE struct tree *grow(int depth) {
     struct tree *tree = (struct tree *)make(sizeof *tree);

@@ -4,6 +4,6 @@
 // env: LSAN_OPTIONS=exitcode=77:use_globals=0,print_suppressions=no verbosity=0
 #include "leak.h"
 
-static void *kept;
+void *kept;
 
 int main(void) { kept = make(40); }

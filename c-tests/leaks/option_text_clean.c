@@ -3,6 +3,6 @@
 // expect-exit: 0
 #include "leak.h"
 
-static void *kept;
+void *kept;
 
 int main(void) { kept = make(40); }

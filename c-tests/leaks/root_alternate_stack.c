@@ -4,7 +4,7 @@
 #include "leak.h"
 
 #define STACK_BYTES (64 * KIB)
-static char alternate[STACK_BYTES];
+char alternate[STACK_BYTES];
 
 static void on_signal(int number) {
     void *volatile p = make(41);

@@ -2,7 +2,7 @@
 // expect-leaks: reachable=400000/10000
 #include "leak.h"
 
-static struct node *head;
+struct node *head;
 
 int main(void) {
     for (int i = 0; i < 10000; i++) head = make_node(head);

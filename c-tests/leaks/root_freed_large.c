@@ -2,7 +2,7 @@
 // expect-leaks: definitely=40/1
 #include "leak.h"
 
-static void **dangling;
+void **dangling;
 
 int main(void) {
     dangling = (void **)make(1 * MIB);

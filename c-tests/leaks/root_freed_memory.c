@@ -2,7 +2,7 @@
 // expect-leaks: definitely=40/1
 #include "leak.h"
 
-static struct node *dangling;
+struct node *dangling;
 
 int main(void) {
     dangling = make_node(make_node(NULL));

@@ -4,7 +4,7 @@
 
 void *in_bss;
 void *in_data = (void *)1;
-static void *array[1000];
+void *array[1000];
 
 static NOINLINE void keep(void) {
     static void *local;

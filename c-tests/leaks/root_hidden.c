@@ -2,6 +2,6 @@
 // expect-leaks: definitely=40/1
 #include "leak.h"
 
-static uintptr_t hidden;
+uintptr_t hidden;
 
 int main(void) { hidden = make_hidden(40); }

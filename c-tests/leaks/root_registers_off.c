@@ -4,7 +4,7 @@
 // flags: -pthread
 #include "leak.h"
 
-static uintptr_t hidden;
+uintptr_t hidden;
 
 static void *hold(void *unused) {
     wipe_stack();

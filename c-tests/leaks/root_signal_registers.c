@@ -3,7 +3,7 @@
 // flags: -pthread
 #include "leak.h"
 
-static uintptr_t hidden;
+uintptr_t hidden;
 static volatile int spinning;
 
 static void on_signal(int number) {

@@ -6,6 +6,7 @@
 static void *hold(void *unused) {
     void *volatile p = make(40);
     lose(24);
+    wipe_stack();
     stay();
     return p;
 }

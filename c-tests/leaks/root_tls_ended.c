@@ -3,7 +3,7 @@
 // flags: -pthread
 #include "leak.h"
 
-static __thread void *kept;
+__thread void *kept;
 
 static void *work(void *unused) {
     kept = make(40);

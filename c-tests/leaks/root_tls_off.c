@@ -3,8 +3,8 @@
 // options: use_tls=0:use_mappings=0
 #include "leak.h"
 
-static __thread void *kept;
-static __thread void *kept_too = (void *)1;
+__thread void *kept;
+__thread void *kept_too = (void *)1;
 
 int main(void) {
     kept = make(40);

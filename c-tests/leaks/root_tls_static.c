@@ -3,8 +3,8 @@
 // flags: -pthread
 #include "leak.h"
 
-static __thread void *kept;
-static __thread void *kept_too = (void *)1;
+__thread void *kept;
+__thread void *kept_too = (void *)1;
 
 static NOINLINE void keep(void) {
     kept = make(40);

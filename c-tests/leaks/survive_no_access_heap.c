@@ -2,7 +2,7 @@
 // expect-leaks: definitely=9/1
 #include "leak.h"
 
-static void **block, **kept_small[64];
+void **block, **kept_small[64];
 
 int main(void) {
     block = (void **)aligned_alloc(4096, 16 * 4096);

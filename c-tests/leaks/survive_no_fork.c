@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
-static void *kept;
+void *kept;
 
 int main(void) {
     kept = make(40);
