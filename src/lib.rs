@@ -9,23 +9,35 @@ extern crate std;
 #[cfg(all(feature = "leak", test))]
 extern crate std as alloc;
 
+#[cfg(not(loom))]
 mod abi;
 mod base;
+#[cfg(not(loom))]
 mod config;
+#[cfg(not(loom))]
 mod heap;
-#[cfg(feature = "leak")]
+#[cfg(all(feature = "leak", not(loom)))]
 pub mod leak;
-#[cfg(feature = "leak")]
+#[cfg(all(feature = "leak", not(loom)))]
 mod report;
+#[cfg(not(loom))]
 mod stats;
 mod sync;
 mod sys;
 
-#[cfg(feature = "leak")]
+/// Under loom only the heap's lock-free hand-overs: its locks are statics, which loom's can't be.
+#[cfg(loom)]
+mod heap {
+    mod start_bits;
+}
+
+#[cfg(all(feature = "leak", not(loom)))]
 #[doc(hidden)]
 pub use leak::bench as __bench_leak;
 
+#[cfg(not(loom))]
 pub use abi::{Besom, release_free_memory, stats};
+#[cfg(not(loom))]
 pub use stats::{CacheMode, ClassStats, Stats};
 
 /// The report's memory in libbesom.so: in leak mode all of it is served by `heap::arena`.

@@ -50,6 +50,12 @@ unsafe impl Sync for TransferSlots {}
 static TRANSFER_OBJECTS: TransferSlots =
     TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
 
+/// Calls `each` with address and bytes of the lists of free objects. A place behind the end of a list still
+/// names the object that was taken from it.
+pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
+    each(Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>());
+}
+
 impl Transfer {
     const fn new(class: usize) -> Self {
         Self { class, len: 0, low_water: 0 }

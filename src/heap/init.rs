@@ -7,21 +7,12 @@ use super::size_class::{self, TINY_PAGES};
 use super::{mcache, pages};
 use crate::base::Addr;
 use crate::config::{self, Key};
-use core::sync::atomic::{
-    AtomicU32, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use crate::sync::Once;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-static STATE: AtomicU32 = AtomicU32::new(NOT_STARTED);
-const NOT_STARTED: u32 = 0;
-const STARTED: u32 = 1;
-/// There was no memory for the heap's tables: every request fails, as it would a little later.
-const FAILED: u32 = 2;
-
-/// Held for the few system calls that starting takes.
-static STARTING: spin::Mutex<()> = spin::Mutex::new(());
-/// The thread that starts the heap, by its thread pointer: reading options may call back into malloc.
-static STARTER: AtomicUsize = AtomicUsize::new(0);
+/// The heap's start. Where there was no memory for its tables every request fails, as it would a little
+/// later. The thread that starts it may come back in: reading options may call malloc.
+static START: Once = Once::new();
 
 /// A pointer that is null until the dynamic linker has relocated this library.
 struct Relocated(*const u8);
@@ -38,32 +29,13 @@ fn is_relocated() -> bool {
 /// Whether the heap has started.
 #[inline]
 pub(crate) fn is_started() -> bool {
-    STATE.load(Acquire) == STARTED
+    START.is_started()
 }
 
 /// Starts the heap if it can be started. `false`: it can't yet, or there is no memory for it.
 #[inline]
 pub(crate) fn ensure_started() -> bool {
-    is_started() || start()
-}
-
-#[cold]
-fn start() -> bool {
-    if !is_relocated() || STATE.load(Relaxed) == FAILED {
-        return false;
-    }
-    let me = crate::sys::rseq::thread_pointer();
-    if STARTER.load(Relaxed) == me {
-        return false;
-    }
-    let _starting = STARTING.lock();
-    if STATE.load(Acquire) == NOT_STARTED {
-        STARTER.store(me, Relaxed);
-        let state = if start_once() { STARTED } else { FAILED };
-        STATE.store(state, Release);
-        STARTER.store(0, Relaxed);
-    }
-    is_started()
+    is_started() || (is_relocated() && START.start(crate::sys::rseq::thread_pointer(), start_once))
 }
 
 fn start_once() -> bool {

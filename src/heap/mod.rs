@@ -25,6 +25,7 @@ pub(crate) mod run_cache;
 pub(crate) mod size_class;
 pub(crate) mod snapshot;
 pub(crate) mod span;
+mod start_bits;
 mod tiny;
 pub(crate) mod tracking;
 
@@ -199,12 +200,12 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     if !ensure_started() {
         return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
     }
-    let object = match mcache::is_tracked() {
+    if mcache::is_tracked() && arena::is_active() {
+        // The heap's locks may be held by threads that are stopped: nothing below may run.
         // SAFETY: while the arena is active, only the thread that it serves runs.
-        true if arena::is_active() => unsafe { arena::alloc(request.bytes, request.align) },
-        true => alloc_tracked(request),
-        false => alloc_untracked(request),
-    };
+        return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
+    }
+    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
     maintenance::tick();
     object.map_or(null_mut(), Addr::ptr)
 }

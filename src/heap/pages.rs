@@ -5,6 +5,7 @@ use super::page_heap::{self, PageHeap, PageId, PageStats};
 use super::span::{self, Span, State};
 use super::{page_map, tiny, tracking};
 use crate::base::{Addr, PAGE_BYTES};
+use crate::config::{self, Key};
 use crate::sync::{Mutex, Rank};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -24,7 +25,9 @@ pub(super) fn init() -> bool {
         tiny::init(SPACE.array_base(Array::TinyMap));
         page_map::init(SPACE.base(), SPACE.range_bytes() / PAGE_BYTES, SPACE.array_base(Array::PageMap));
     }
-    true
+    // The heap's base stands in its statics, and in registers of every thread that frees: to a search for
+    // pointers the object that lay there would never be lost.
+    !config::is_on(Key::Leak) || page_heap::alloc_run(&HEAP, 1, 1).is_some()
 }
 
 /// Makes a span of `pages` pages at a multiple of `align_pages`, and says whether its memory is zero.

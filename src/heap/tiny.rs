@@ -15,12 +15,10 @@
 
 use super::page_map;
 use super::size_class::{self, TINY_BLOCK, TINY_BLOCK_BYTES, TINY_PAGES};
+use super::start_bits::{Freed, StartBits};
 use super::{central, diagnose::Operation, mcache, pages};
 use crate::base::{Addr, PAGE_BYTES};
-use core::sync::atomic::{
-    AtomicU16, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Largest object that is packed: three of 5 bytes fit into a block, which saves memory over two blocks
 /// of 8 bytes; of 6 bytes only two fit, which does not.
@@ -81,9 +79,6 @@ impl Carving {
 /// Bytes of the map per page of the heap.
 pub(super) const MAP_BYTES_PER_PAGE: usize = PAGE_BYTES / TINY_BLOCK_BYTES * 2;
 
-/// The bit that says "still being carved".
-const CARVED: u16 = 1 << 15;
-
 /// One word of start bits per 16 bytes of the heap; only what tiny spans use is ever touched.
 static MAP: AtomicUsize = AtomicUsize::new(0);
 
@@ -104,8 +99,8 @@ fn block_addr(block: usize) -> Addr {
     page_map::base().plus(block * TINY_BLOCK_BYTES)
 }
 
-fn bits_of(block: usize) -> &'static AtomicU16 {
-    let map: *const AtomicU16 = Addr(MAP.load(Relaxed)).ptr();
+fn bits_of(block: usize) -> &'static StartBits {
+    let map: *const StartBits = Addr(MAP.load(Relaxed)).ptr();
     // SAFETY: blocks lie in the heap's range, for all of which the map is mapped.
     unsafe { &*map.add(block) }
 }
@@ -137,7 +132,7 @@ pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
 #[cold]
 fn renew(used: Carving) -> Option<()> {
     let block = take_block()?;
-    bits_of(block).store(u16::MAX, Relaxed);
+    bits_of(block).begin();
     let slot = mcache::tiny_slot()?;
     if slot.word() == used.0 && slot.replace(Carving::of_block(block).0) {
         drop(slot);
@@ -145,7 +140,7 @@ fn renew(used: Carving) -> Option<()> {
     } else {
         // Another thread on this CPU was first.
         drop(slot);
-        bits_of(block).store(0, Relaxed);
+        bits_of(block).abandon();
         give_block(block);
     }
     Some(())
@@ -156,8 +151,7 @@ fn settle(used: Carving) {
     if used == Carving::NONE {
         return;
     }
-    let before = bits_of(used.block()).fetch_and(used.starts(), AcqRel);
-    if before & used.starts() == 0 {
+    if bits_of(used.block()).settle(used.starts()) {
         give_block(used.block());
     }
 }
@@ -185,13 +179,10 @@ fn give_block(block: usize) {
 /// Frees the packed object at `object`, an address in a tiny span; diagnoses anything else.
 pub(super) fn free(object: Addr, operation: Operation) {
     let block = block_of(object);
-    let start = 1 << (object.0 % TINY_BLOCK_BYTES);
-    let before = bits_of(block).fetch_and(!start, AcqRel);
-    if before & start == 0 || start == CARVED {
-        operation.bad_pointer(object);
-    }
-    if before == start {
-        give_block(block);
+    match bits_of(block).free(object.0 % TINY_BLOCK_BYTES) {
+        Freed::NoObject => operation.bad_pointer(object),
+        Freed::Object => {}
+        Freed::LastObject => give_block(block),
     }
 }
 
@@ -201,29 +192,24 @@ pub(super) fn note_size(object: Addr, size: usize) {
     if page_map::entry(object).class() != TINY_PAGES {
         return;
     }
-    let at = object.0 % TINY_BLOCK_BYTES;
-    let inside = ((1u32 << size) - 1) << at & !(1 << at);
-    bits_of(block_of(object)).fetch_and(!(inside as u16) | CARVED, AcqRel);
+    bits_of(block_of(object)).note_size(object.0 % TINY_BLOCK_BYTES, size);
 }
 
 /// Bytes that the packed object at `object` may use: up to the next start or the end of its block. Exact
 /// for objects of known size only; see [`note_size`].
 pub(super) fn usable_bytes(object: Addr) -> usize {
-    let at = object.0 % TINY_BLOCK_BYTES;
-    let bits = bits_of(block_of(object)).load(Acquire) & !CARVED;
-    let behind = (bits as u32 | 1 << 16) >> (at + 1);
-    (1 + behind.trailing_zeros() as usize).min(TINY_BLOCK_BYTES - at)
+    bits_of(block_of(object)).usable_bytes(object.0 % TINY_BLOCK_BYTES)
 }
 
 /// Whether a live packed object starts at `object`.
 pub(super) fn is_live(object: Addr) -> bool {
-    let start = 1 << (object.0 % TINY_BLOCK_BYTES);
-    bits_of(block_of(object)).load(Acquire) & start != 0
+    bits_of(block_of(object)).is_live(object.0 % TINY_BLOCK_BYTES)
 }
 
 const _: () = {
     assert!(TINY_PAGES != TINY_BLOCK && size_class::ALL_CLASSES > TINY_BLOCK);
     assert!(size_class::object_bytes_of(OWN_CLASS) >= MAX_BYTES);
+    assert!(core::mem::size_of::<StartBits>() == 2);
     // 16 TiB of blocks fit above the other fields.
     assert!((16u64 << 40) / TINY_BLOCK_BYTES as u64 <= 1 << (64 - BLOCK_SHIFT));
 };

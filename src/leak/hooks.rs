@@ -21,13 +21,13 @@ macro_rules! address_of_weak {
         // SAFETY: reads a constant that the linker filled in before any code of this library ran.
         unsafe {
             asm!(concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                out(reg) address, options(pure, nomem, nostack, preserves_flags));
+                out(reg) address, options(pure, readonly, nostack, preserves_flags));
         }
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         unsafe {
             asm!(concat!("adrp {0}, :got:", $name), concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
-                out(reg) address, options(pure, nomem, nostack, preserves_flags));
+                out(reg) address, options(pure, readonly, nostack, preserves_flags));
         }
         address
     }};

@@ -1,15 +1,20 @@
-//! Locks whose waiters sleep, in a fixed order, and the facade that loom replaces.
+//! Locks whose waiters sleep, in a fixed order, the start of something once, and the facade that loom
+//! replaces: under `--cfg loom` the crate is only what is needed to explore these protocols.
 
+#[cfg(loom)]
+mod futex_model;
 mod mutex;
+mod once;
 mod rank;
 
 pub(crate) use mutex::{Mutex, MutexGuard};
+pub(crate) use once::Once;
 pub(crate) use rank::Rank;
 
 /// Atomics: loom's under `--cfg loom`, `core`'s otherwise.
 pub(crate) mod atomic {
     #[cfg(not(loom))]
-    pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }

@@ -24,6 +24,8 @@ const SPINS: usize = if cfg!(loom) { 1 } else { 100 };
 /// A value that one thread at a time may use.
 pub(crate) struct Mutex<T> {
     word: AtomicU32,
+    #[cfg(loom)]
+    futex: super::futex_model::Futex,
     rank: Ranked,
     value: UnsafeCell<T>,
 }
@@ -43,7 +45,8 @@ impl<T> Mutex<T> {
     /// A free lock, under loom.
     #[cfg(loom)]
     pub(crate) fn new(rank: Rank, value: T) -> Self {
-        Self { word: AtomicU32::new(FREE), rank: rank::ranked(rank), value: UnsafeCell::new(value) }
+        let futex = super::futex_model::Futex::new();
+        Self { word: AtomicU32::new(FREE), futex, rank: rank::ranked(rank), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock and takes it.
@@ -76,7 +79,7 @@ impl<T> Mutex<T> {
         }
         // From here on the word says "with sleepers", also when nobody else sleeps: one wake too many.
         while self.word.swap(HELD_WITH_SLEEPERS, Acquire) != FREE {
-            sleep(&self.word);
+            self.sleep();
         }
     }
 
@@ -106,8 +109,30 @@ impl<T> Mutex<T> {
     fn unlock(&self) {
         rank::release(self.rank);
         if self.word.swap(FREE, Release) == HELD_WITH_SLEEPERS {
-            wake_one(&self.word);
+            self.wake_one();
         }
+    }
+}
+
+#[cfg(not(loom))]
+impl<T> Mutex<T> {
+    fn sleep(&self) {
+        crate::sys::futex::wait(&self.word, HELD_WITH_SLEEPERS);
+    }
+
+    fn wake_one(&self) {
+        crate::sys::futex::wake(&self.word, 1);
+    }
+}
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    fn sleep(&self) {
+        self.futex.wait(&self.word, HELD_WITH_SLEEPERS);
+    }
+
+    fn wake_one(&self) {
+        self.futex.wake_one();
     }
 }
 
@@ -115,26 +140,10 @@ impl<T> Mutex<T> {
 fn relax() {
     core::hint::spin_loop();
 }
-#[cfg(not(loom))]
-fn sleep(word: &AtomicU32) {
-    crate::sys::futex::wait(word, HELD_WITH_SLEEPERS);
-}
-#[cfg(not(loom))]
-fn wake_one(word: &AtomicU32) {
-    crate::sys::futex::wake(word, 1);
-}
-
-// loom has no futex: a sleeper looks again after others have run, which a spurious wake allows.
 #[cfg(loom)]
 fn relax() {
     loom::thread::yield_now();
 }
-#[cfg(loom)]
-fn sleep(_: &AtomicU32) {
-    loom::thread::yield_now();
-}
-#[cfg(loom)]
-fn wake_one(_: &AtomicU32) {}
 
 /// The right to use a [`Mutex`]'s value, given back on drop.
 pub(crate) struct MutexGuard<'a, T> {
@@ -195,19 +204,39 @@ mod tests {
 }
 
 #[cfg(all(test, loom))]
-mod model {
+mod loom_models {
     use super::*;
-    use loom::{sync::Arc, thread};
+    use loom::{cell::UnsafeCell, sync::Arc, thread};
+    use std::vec::Vec;
+
+    /// `threads` threads add 1 each. loom finds a use of the value that is not ordered after the last one,
+    /// and a thread that sleeps for ever.
+    fn count(threads: u32) {
+        let total = Arc::new(Mutex::new(Rank::Leaf, UnsafeCell::new(0)));
+        let others: Vec<_> = (1..threads)
+            .map(|_| {
+                let total = total.clone();
+                // SAFETY: the lock is held, which is what is tested.
+                thread::spawn(move || total.lock().with_mut(|n| unsafe { *n += 1 }))
+            })
+            .collect();
+        // SAFETY: as above.
+        total.lock().with_mut(|n| unsafe { *n += 1 });
+        others.into_iter().for_each(|thread| thread.join().unwrap());
+        // SAFETY: as above.
+        assert_eq!(total.lock().with(|n| unsafe { *n }), threads);
+    }
 
     #[test]
-    fn one_thread_at_a_time() {
-        loom::model(|| {
-            let total = Arc::new(Mutex::new(Rank::Leaf, 0));
-            let other = total.clone();
-            let thread = thread::spawn(move || *other.lock() += 1);
-            *total.lock() += 1;
-            thread.join().unwrap();
-            assert_eq!(*total.lock(), 2);
-        });
+    fn two_threads_use_the_value_one_after_the_other() {
+        loom::model(|| count(2));
+    }
+
+    #[test]
+    fn three_threads_use_the_value_one_after_the_other() {
+        let mut model = loom::model::Builder::new();
+        // All interleavings of three threads with at most two preemptions: more takes hours.
+        model.preemption_bound = Some(2);
+        model.check(|| count(3));
     }
 }
