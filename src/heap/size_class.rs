@@ -118,6 +118,14 @@ pub(crate) static SPAN_OBJECTS: [u16; ALL_CLASSES] = span_objects();
 /// Kaser, Kurz: "Faster remainder by direct computation"). With 0 no offset passes that test.
 pub(crate) static DIVISION_MAGIC: [u32; ALL_CLASSES] = division_magic();
 
+/// Per class the division constant and the bound that the low 32 bits of `offset * magic` stay below
+/// where an object begins; together, so that a free loads one line.
+///
+/// With `e = size * magic - 2^32` those bits are `q * e` at offset `q * size`, and at least `magic` at
+/// any other offset. So the bound `objects * e` lets the spans' objects pass and not the rest behind the
+/// last one. Where `e` is 0, the size is a power of two and there is no rest: the bound is `magic`.
+static STARTS: [(u32, u32); ALL_CLASSES] = starts();
+
 /// Object size in bytes of a class, for constants: they may not read a static.
 pub(crate) const fn object_bytes_of(class: usize) -> usize {
     object_bytes()[class] as usize
@@ -177,6 +185,23 @@ const fn division_magic() -> [u32; ALL_CLASSES] {
         class += 1;
     }
     magic
+}
+
+const fn starts() -> [(u32, u32); ALL_CLASSES] {
+    let (bytes, magics, objects) = (object_bytes(), division_magic(), span_objects());
+    let mut starts = [(0, 0); ALL_CLASSES];
+    let mut class = 1;
+    while class < CLASSES {
+        let magic = magics[class];
+        let bound = match bytes[class].wrapping_mul(magic) {
+            0 => magic,
+            e => e * objects[class] as u32,
+        };
+        assert!(bound <= magic);
+        starts[class] = (magic, bound);
+        class += 1;
+    }
+    starts
 }
 
 /// Entries of a table indexed by `(size + 7) / 8`.
@@ -302,12 +327,13 @@ pub(crate) fn object_index(class: usize, offset: usize) -> usize {
     (offset * DIVISION_MAGIC[class] as usize) >> 32
 }
 
-/// Whether `offset` bytes into a span of `class` is where an object begins. Never, for pseudo-classes.
+/// Whether `offset` bytes into a span of `class` is where an object begins. Never, for pseudo-classes and
+/// behind the last object.
 #[inline(always)]
 pub(crate) fn is_object_start(class: usize, offset: usize) -> bool {
     // SAFETY: class comes from the page map or this module, all of whose classes are below ALL_CLASSES.
-    let magic = unsafe { *DIVISION_MAGIC.get_unchecked(class) };
-    (offset as u32).wrapping_mul(magic) < magic
+    let (magic, bound) = unsafe { *STARTS.get_unchecked(class) };
+    (offset as u32).wrapping_mul(magic) < bound
 }
 
 #[cfg(test)]
@@ -357,7 +383,8 @@ mod tests {
             let size = OBJECT_BYTES[class] as usize;
             for offset in 0..SPAN_PAGES[class] as usize * PAGE_BYTES {
                 assert_eq!(object_index(class, offset), offset / size, "{class} {offset}");
-                assert_eq!(is_object_start(class, offset), offset % size == 0, "{class} {offset}");
+                let is_start = offset % size == 0 && offset / size < SPAN_OBJECTS[class] as usize;
+                assert_eq!(is_object_start(class, offset), is_start, "{class} {offset}");
             }
         }
         assert!(
