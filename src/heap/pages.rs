@@ -155,18 +155,22 @@ pub(crate) fn check() {
     }
 }
 
-/// The lock, for fork.
+/// The locks, for fork.
 pub(super) fn acquire_for_fork() {
     HEAP.acquire_for_fork();
+    SPACE.acquire_for_fork();
 }
 
-/// Gives it back; in the child what other threads were releasing is taken back.
+/// Gives them back; in the child what other threads were releasing is taken back.
 ///
 /// # Safety
 /// After [`acquire_for_fork`], in the same thread or its copy in the child.
 pub(super) unsafe fn release_after_fork(in_child: bool) {
     // SAFETY: passed on to the caller.
-    unsafe { HEAP.release_after_fork() };
+    unsafe {
+        SPACE.release_after_fork();
+        HEAP.release_after_fork();
+    }
     if in_child {
         HEAP.lock().abandon_releases();
     }
