@@ -138,7 +138,11 @@ pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
 fn renew(used: Carving) -> Option<()> {
     let block = take_block()?;
     bits_of(block).store(u16::MAX, Relaxed);
-    let slot = mcache::tiny_slot()?;
+    let Some(slot) = mcache::tiny_slot() else {
+        bits_of(block).store(0, Relaxed);
+        give_block(block);
+        return None;
+    };
     if slot.word() == used.0 && slot.replace(Carving::of_block(block).0) {
         drop(slot);
         settle(used);
