@@ -120,14 +120,14 @@ fn class_of_layout(bytes: usize, align: usize) -> usize {
 #[inline(always)]
 pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     let class = class_of_layout(bytes, align);
-    if class != TINY_PAGES {
-        if let Some(object) = mcache::pop(class) {
-            if zeroed {
-                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
-                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
-            }
-            return object.ptr();
+    if class != TINY_PAGES
+        && let Some(object) = mcache::pop(class)
+    {
+        if zeroed {
+            // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+            unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
         }
+        return object.ptr();
     }
     // Memory that can't hold an aligned pointer need not be searched for one.
     alloc_slow(Request { bytes, align, class, zeroed, noscan: align < align_of::<usize>() })

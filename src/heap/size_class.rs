@@ -262,7 +262,7 @@ const fn next_aligned() -> [[u8; CLASSES]; ALIGN_SHIFTS] {
     while shift < ALIGN_SHIFTS {
         let (mut class, mut next) = (CLASSES - 1, 0);
         while class > 0 {
-            if bytes[class] as usize % (8 << shift) == 0 {
+            if (bytes[class] as usize).is_multiple_of(8 << shift) {
                 next = class;
             }
             table[shift][class] = next as u8;
@@ -358,7 +358,8 @@ mod tests {
     fn c_requests_are_as_aligned_as_an_object_of_that_size_may_need() {
         for size in 0..=MAX_SMALL_BYTES {
             let align = if size <= 8 { 8 } else { 16 };
-            let naive = classes().find(|&c| OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c] % align == 0);
+            let naive = classes()
+                .find(|&c| OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c].is_multiple_of(align));
             assert_eq!(c_class_of(size), naive.unwrap(), "{size}");
         }
     }
@@ -369,7 +370,8 @@ mod tests {
             for size in (0..=MAX_SMALL_BYTES + 8).step_by(8) {
                 let align = 1usize << shift;
                 let naive = classes().find(|&c| {
-                    OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c] as usize % align.max(8) == 0
+                    OBJECT_BYTES[c] as usize >= size
+                        && (OBJECT_BYTES[c] as usize).is_multiple_of(align.max(8))
                 });
                 let naive = naive.filter(|_| align <= PAGE_BYTES).unwrap_or(0);
                 assert_eq!(class_of_aligned(size, align), naive, "{size} at {align}");

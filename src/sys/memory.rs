@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn pages_move_and_leave_zeros() {
         let (from, to) = (map(BYTES, Access::ReadWrite).unwrap(), map(BYTES, Access::ReadWrite).unwrap());
-        (fill(from, 3), fill(to, 4));
+        fill(from, 3);
+        fill(to, 4);
         // SAFETY: both mappings are the test's.
         assert_eq!(unsafe { move_pages(from, BYTES, to) }, Ok(()));
         assert_eq!((bytes_at(from), bytes_at(to)), ([0, 0], [3, 3]));
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn a_range_of_two_mappings_stays_and_so_does_the_target() {
         let (from, to) = (map(BYTES, Access::ReadWrite).unwrap(), map(BYTES, Access::ReadWrite).unwrap());
-        (fill(from, 3), fill(to, 4));
+        fill(from, 3);
+        fill(to, 4);
         // SAFETY: the part is the test's; the advice concerns core files.
         unsafe { advise(from, BYTES / 2, libc::MADV_DONTDUMP) }.unwrap();
         // SAFETY: both mappings are the test's.
