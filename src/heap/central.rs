@@ -310,13 +310,13 @@ fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
 
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
-    for class in 1..=TINY_BLOCK {
-        while CENTRALS[class].transferred.load(Relaxed) != 0 {
+    for (class, central) in CENTRALS.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
+        while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
-            let mut transfer = CENTRALS[class].transfer.lock();
+            let mut transfer = central.transfer.lock();
             let surplus = if everything { transfer.len } else { transfer.low_water };
             let n = transfer.take(&mut batch[..surplus.min(MAX_BATCH)]);
-            CENTRALS[class].transferred.store(transfer.len, Relaxed);
+            central.transferred.store(transfer.len, Relaxed);
             transfer.low_water = if n == MAX_BATCH { surplus - n } else { transfer.len };
             drop(transfer);
             give_to_spans(class, &batch[..n]);

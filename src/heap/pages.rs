@@ -21,6 +21,9 @@ pub(super) fn init() -> bool {
     // asks for: mapped for good, zeroed, readable everywhere and writable as far as the heap has grown.
     unsafe {
         HEAP.lock().init(&SPACE);
+        // The heap's base stands in this library's own data. No object may begin there, or the leak finder
+        // would take it for reachable.
+        HEAP.lock().alloc(1, 1);
         span::init(SPACE.array_base(Array::SpanRecords), SPACE.array_base(Array::WideBits));
         tiny::init(SPACE.array_base(Array::TinyMap));
         page_map::init(SPACE.base(), SPACE.range_bytes() / PAGE_BYTES, SPACE.array_base(Array::PageMap));
@@ -158,18 +161,22 @@ pub(crate) fn check() {
     }
 }
 
-/// The lock, for fork.
+/// The locks, for fork.
 pub(super) fn acquire_for_fork() {
     HEAP.acquire_for_fork();
+    SPACE.acquire_for_fork();
 }
 
-/// Gives it back; in the child what other threads were releasing is taken back.
+/// Gives them back; in the child what other threads were releasing is taken back.
 ///
 /// # Safety
 /// After [`acquire_for_fork`], in the same thread or its copy in the child.
 pub(super) unsafe fn release_after_fork(in_child: bool) {
     // SAFETY: passed on to the caller.
-    unsafe { HEAP.release_after_fork() };
+    unsafe {
+        SPACE.release_after_fork();
+        HEAP.release_after_fork();
+    }
     if in_child {
         HEAP.lock().abandon_releases();
     }

@@ -40,7 +40,7 @@ impl Transit {
         let other = (!objects.is_empty()).then(|| objects.swap_remove(victim % n));
         drop(objects);
         match other {
-            Some(object) if victim % 3 == 0 => object.free(false),
+            Some(object) if victim.is_multiple_of(3) => object.free(false),
             Some(object) => model.adopt(object),
             None => {}
         }
