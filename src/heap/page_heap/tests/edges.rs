@@ -87,9 +87,9 @@ fn the_hard_limit_refuses() {
 fn huge_pages_come_with_a_grown_heap() {
     let os = made(1000, &[]);
     let mut heap = heap_on(os, 1000, Limits::NONE);
-    heap.alloc(4 * CHUNK_PAGES, 1).unwrap();
-    heap.alloc(4 * CHUNK_PAGES, 1).unwrap();
+    heap.alloc(2 * CHUNK_PAGES, 1).unwrap();
+    heap.alloc(2 * CHUNK_PAGES, 1).unwrap();
     assert_eq!(*os.advice.lock().unwrap(), [(0, 1, HugePages::Avoid)]);
     heap.alloc(CHUNK_PAGES, 1).unwrap();
-    assert_eq!(os.advice.lock().unwrap()[1], (8, 1, HugePages::Use));
+    assert_eq!(os.advice.lock().unwrap()[1], (4, 1, HugePages::Use));
 }
