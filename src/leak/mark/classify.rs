@@ -112,7 +112,8 @@ pub(crate) fn classify(
             }
         }
         totals.add(kind, amount_of(record));
-        if !kind.is_lost() && !(list_reachable && kind == Kind::Reachable) {
+        let is_listed = kind.is_lost() || (list_reachable && kind == Kind::Reachable);
+        if !is_listed {
             return;
         }
         let group = groups.entry(GroupKey { stack: record.stack.load(Relaxed), kind }).or_default();
