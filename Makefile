@@ -1,14 +1,80 @@
 # besom: `make` builds the libraries, `make demo` shows them at work, `make test` runs every test.
 
 CARGO ?= cargo
-LIB := target/release/libbesom.so
+LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib --features shared
+COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo test check fmt clippy doc clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
 
 all: lib
 
 # Two crate types from one source, asked for here so that a Rust dependant builds neither.
-lib:
+lib: deps-cc
 	$(BUILD) --crate-type cdylib
 	$(BUILD) --crate-type staticlib
+
+# Rust programs need a linker: the one of the C compiler.
+deps-cc:
+	@tests/install-test-deps.sh --build
+
+deps:
+	@tests/install-test-deps.sh
+
+# A real program on besom, what the allocator did for it, and a leak report.
+demo: lib
+	@mkdir -p target/demo
+	cc -g -O0 -o target/demo/leaky c-tests/demo/leaky.c
+	@echo; echo "== Perl on besom, and what the allocator says of it"
+	LD_PRELOAD=$(LIB) BESOM_OPTIONS=stats=1 perl -e \
+	  'my %h; $$h{$$_ % 50021} .= "sweep " x ($$_ % 7) for 1 .. 300000; printf "%d keys\n", scalar keys %h'
+	@echo; echo "== A program that leaks, with the report at its end"
+	LD_PRELOAD=$(LIB) BESOM_OPTIONS=leak=1 target/demo/leaky; test $$? -eq 23
+
+test: deps lib
+	$(CARGO) test --locked --features leak
+	$(CARGO) test --locked --doc
+
+check: fmt clippy test doc
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy: deps-cc
+	$(CARGO) clippy --locked --all-targets --features leak -- -D warnings
+	$(CARGO) clippy --locked --lib -- -D warnings
+	$(CARGO) clippy --locked --lib --features override -- -D warnings
+	$(CARGO) clippy --locked --lib --release --features shared -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features leak
+
+# Every workload and allocator, interleaved: hours. The quick form takes minutes.
+bench: lib
+	$(COMPARE)
+
+bench-quick: lib
+	$(COMPARE) --quick
+
+# The Rust interface alone, by criterion.
+bench-micro:
+	$(CARGO) bench --locked --bench micro
+
+# The tests that depend on chance, many times over.
+stress: deps lib
+	for i in 1 2 3 4 5 6 7 8 9 10; do \
+	  $(CARGO) test --locked --features leak --lib -- stress fork storm threads || exit 1; \
+	  $(CARGO) test --locked --test c_tests -- life_ rseq_ memory_ || exit 1; \
+	done
+
+# The lock-free hand-overs in every interleaving.
+loom:
+	RUSTFLAGS="--cfg loom" $(CARGO) test --release --locked --features leak --lib --target-dir target/loom -- model
+
+# Servers, languages and a browser on besom; installs them.
+test-programs: lib
+	tests/install-test-deps.sh --all
+	tests/test-programs.sh
+
+clean:
+	$(CARGO) clean

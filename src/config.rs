@@ -75,7 +75,7 @@ options! {
     Rseq "rseq" = "1", Unit::Flag, "per-CPU caches by restartable sequences; 0 uses locked caches";
     Check "check" = "0", Unit::Flag, "find double frees at once, at the cost of a slow path for every call";
     MinAlign "min_align" = "8", Unit::Word(&["1", "2", "4", "8", "16"]), "alignment of C's smallest objects; below 8 packs them (tiny allocator)";
-    CpuCache "cpu_cache" = "1536KiB", Unit::Bytes, "most memory that the cache of one CPU may hold";
+    CpuCache "cpu_cache" = "3MiB", Unit::Bytes, "most memory that the cache of one CPU may hold";
     Limit "limit" = "0", Unit::BytesOrAuto, "soft limit of memory held: free pages go back at once above it; auto takes 90 % of the cgroup's";
     HardLimit "hard_limit" = "0", Unit::Bytes, "memory held beyond which requests fail; 0 is none";
     Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for heaps that have grown, or always";
@@ -103,6 +103,7 @@ options! {
     LeakSignal "leak_signal" = "0", Unit::Count, "number of a signal that starts a check; 0 is none";
     LeakInterval "leak_interval" = "0", Unit::Seconds, "check this often; 0 is never";
     LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
+    OnlyNew "leak_new" = "0", Unit::Flag, "checks report only what none before them has";
     Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
     Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
     StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object, 1 to 128";

@@ -17,7 +17,7 @@ mod config;
 #[cfg(not(loom))]
 mod heap;
 #[cfg(all(feature = "leak", not(loom)))]
-mod leak;
+pub mod leak;
 #[cfg(all(feature = "leak", not(loom)))]
 mod report;
 #[cfg(not(loom))]
@@ -39,6 +39,28 @@ pub use leak::bench as __bench_leak;
 pub use abi::{Besom, release_free_memory, stats};
 #[cfg(not(loom))]
 pub use stats::{CacheMode, ClassStats, Stats};
+
+/// The report's memory in libbesom.so: in leak mode all of it is served by `heap::arena`.
+#[cfg(all(feature = "shared", not(test)))]
+#[global_allocator]
+static GLOBAL: Besom = Besom;
+
+// The precompiled `alloc` crate refers to these two in its unwind tables and landing pads. Nothing here
+// unwinds, and foreign exceptions do not pass through these frames, so they are never called. Weak: a
+// program that links libbesom.a may have the real ones.
+#[cfg(all(feature = "shared", not(test)))]
+core::arch::global_asm!(
+    ".pushsection .text.besom_no_unwinding, \"ax\", @progbits",
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality:",
+    ".weak _Unwind_Resume",
+    ".hidden _Unwind_Resume",
+    "_Unwind_Resume:",
+    // Undefined on x86-64 (ud2) and, as a word, on aarch64 (udf).
+    ".byte 0x0f, 0x0b, 0, 0",
+    ".popsection",
+);
 
 /// Where a bug in besom itself ends: there is no unwinding, and the message must not allocate.
 #[cfg(all(feature = "shared", not(test)))]

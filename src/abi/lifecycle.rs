@@ -6,6 +6,7 @@
 use crate::config::{self, Key};
 use crate::heap;
 use crate::sys::message;
+use core::ffi::{c_int, c_void};
 
 /// Run by the dynamic linker, or by the start-up code of a static program, before `main`.
 #[used]
@@ -14,31 +15,82 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 
 extern "C" fn constructor() {
     heap::ensure_started();
+    if config::is_on(Key::Stats) {
+        message::keep_output();
+    }
+    #[cfg(feature = "leak")]
+    crate::leak::init();
+    #[cfg(not(feature = "leak"))]
+    if config::is_on(Key::Leak) {
+        message::say!("leak=1 needs besom built with its feature 'leak'; objects are tracked, not reported");
+    }
     // SAFETY: the functions stay as long as the process: the library is never unloaded. Registration
     // allocates, which the heap can serve by now; it fails only without memory, and then fork is as
     // safe as with an allocator that registers nothing.
     unsafe {
         libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
-        libc::atexit(at_exit);
+        on_exit(at_exit, core::ptr::null_mut());
     }
+}
+
+unsafe extern "C" {
+    /// glibc's `on_exit(3)`: as `atexit`, but the handler learns the exit status.
+    fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
 }
 
 unsafe extern "C" fn before_fork() {
     heap::fork::prepare();
+    #[cfg(feature = "leak")]
+    crate::leak::before_fork();
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
     // SAFETY: this thread has run `before_fork`.
-    unsafe { heap::fork::release(false) };
+    unsafe { after_fork(false) };
 }
 
 unsafe extern "C" fn after_fork_in_child() {
     // SAFETY: the thread that forked has run `before_fork`, and this is its copy.
-    unsafe { heap::fork::release(true) };
+    unsafe { after_fork(true) };
 }
 
-extern "C" fn at_exit() {
+/// Gives back what [`before_fork`] took.
+///
+/// # Safety
+/// After it, in the same thread or its copy in the child.
+unsafe fn after_fork(in_child: bool) {
+    // The leak finder may start a thread, which allocates, so its part in the child comes last.
+    // SAFETY: passed on to the caller.
+    unsafe {
+        heap::fork::release(in_child);
+        #[cfg(feature = "leak")]
+        crate::leak::after_fork(in_child);
+    }
+}
+
+extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     if config::is_on(Key::Stats) {
         heap::snapshot().for_each_line(message::line);
+    }
+    #[cfg(feature = "leak")]
+    check_at_exit(status);
+    #[cfg(not(feature = "leak"))]
+    let _ = status;
+}
+
+/// Makes the check at exit; changes the exit status of a program that ended well but leaks.
+#[cfg(feature = "leak")]
+fn check_at_exit(status: c_int) {
+    use crate::leak::{check, hooks};
+    if !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
+        return;
+    }
+    let leaked = check::run(check::Trigger::Exit).is_some_and(|totals| totals.leaked().blocks > 0);
+    let exit_code = config::get(Key::ExitCode) as c_int;
+    if leaked && status == 0 && exit_code != 0 {
+        // glibc lets a handler call `exit` again: the handlers that are left and the flushing of streams go
+        // on, with the new status.
+        // SAFETY: this runs as a handler of `exit`.
+        unsafe { libc::exit(exit_code) };
     }
 }

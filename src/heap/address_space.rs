@@ -228,6 +228,12 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Calls `each` with address and bytes of every array.
+    pub(crate) fn for_each_table(&self, mut each: impl FnMut(Addr, usize)) {
+        let chunks = self.chunks.load(Relaxed);
+        ALL.into_iter().for_each(|array| each(self.array_base(array), array.range_bytes(chunks)));
+    }
+
     /// Makes a part of the range, or of an array that takes its form, memory.
     fn make_writable(&self, at: Addr, bytes: usize) -> Result<(), Errno> {
         if self.is_claimed() {

@@ -4,8 +4,8 @@
 //! Objects come from the fullest span, so that the emptiest drain and go back to the page heap. Go's
 //! division into swept and unswept sets has no place here, where `free` is explicit.
 
-use super::page_map;
-use super::size_class::{ALL_CLASSES, OBJECT_BYTES, TINY_BLOCK, TINY_PAGES, object_index};
+use super::page_map::{self, PageId};
+use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
 use super::{diagnose, pages};
 use crate::base::Addr;
@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Most objects that move at once between a cache and a central list.
 pub(crate) const MAX_BATCH: usize = 64;
 /// Bytes of a batch: large enough to make the lock cheap, small enough not to strand memory.
-const BATCH_BYTES: usize = 16 << 10;
+const BATCH_BYTES: usize = 64 << 10;
 
 /// Objects that move at once, for a class that has objects.
 pub(crate) fn batch_of(class: usize) -> usize {
@@ -24,9 +24,9 @@ pub(crate) fn batch_of(class: usize) -> usize {
 }
 
 /// Batches a transfer cache may hold.
-const TRANSFER_BATCHES: usize = 16;
+const TRANSFER_BATCHES: usize = 64;
 /// Bytes a transfer cache may hold, but at least one batch: 67 of them must not add up to much.
-const TRANSFER_BYTES: usize = 128 << 10;
+const TRANSFER_BYTES: usize = 1 << 20;
 
 /// Objects a transfer cache has room for.
 const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
@@ -276,24 +276,27 @@ fn give_to_spans(class: usize, objects: &[Addr]) {
 /// Puts an object back into its span; the span, taken out of the lists, if it is empty now. Ends the
 /// process if the object is not out: this is where a double free shows at the latest.
 fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
-    let entry = page_map::entry(object);
-    let offset = entry.span_offset(object);
-    let in_class = entry.class() == class || (entry.class() == TINY_PAGES && class == TINY_BLOCK);
-    let span = match super::span::containing(object) {
-        Some(span) if in_class => span,
-        _ => diagnose::free_of_free(object),
-    };
+    let Some(page) = page_map::page_of(object) else { diagnose::free_of_free(object) };
+    let entry = page_map::entry_of(page);
+    let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
+    if entry.class() != map_class {
+        diagnose::free_of_free(object);
+    }
+    // Spans of classes are short, so their entries always say the whole way to the first page.
+    let span = super::span::record(PageId(page.0 - entry.place() as u32));
+    let objects = SPAN_OBJECTS[class];
     // SAFETY: the class's lock is held, and the page map says that the span is of the class.
     unsafe {
         let before = span.guarded().free_objects;
-        if !span.put(object_index(entry.class(), offset)) {
+        if !span.put(object_index(map_class, entry.span_offset(object)), objects as usize) {
             diagnose::free_of_free(object);
         }
         let now = before + 1;
-        if now as usize == span.objects() {
+        if now == objects {
             spans.update(span, before, 0);
             return Some(span);
         }
+        // Most objects do not change the list: one comparison of two logarithms.
         spans.update(span, before, now);
     }
     None

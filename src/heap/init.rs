@@ -44,7 +44,7 @@ fn start_once() -> bool {
         return false;
     }
     apply_min_align();
-    let tracked = config::is_on(Key::Check) || config::is_on(Key::Leak);
+    let tracked = config::is_on(Key::Check) || (config::is_on(Key::Leak) && config::is_on(Key::DetectLeaks));
     mcache::init(config::is_on(Key::Rseq), tracked);
     true
 }

@@ -8,9 +8,12 @@ use crate::heap::size_class::LARGE_PAGES;
 use crate::sys::memory;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Objects and pages with the program.
-static OBJECTS: AtomicUsize = AtomicUsize::new(0);
-static PAGES: AtomicUsize = AtomicUsize::new(0);
+/// Objects and pages with the program, packed: objects in the upper half, pages in the lower, so that
+/// one locked instruction counts both.
+static COUNTS: AtomicUsize = AtomicUsize::new(0);
+/// 16 TiB are 2^31 pages, and no more objects than that.
+const PAGE_BITS: u32 = 32;
+const ONE_OBJECT: usize = 1 << PAGE_BITS;
 
 /// From this size on an object that can't grow in place is moved by moving page-table entries. Below, a
 /// copy costs less than the system call, the TLB flushes and the two mappings more that it leaves.
@@ -21,17 +24,16 @@ static TABLE_MOVES: AtomicUsize = AtomicUsize::new(0);
 
 /// Objects and bytes of large objects that the program has.
 pub(crate) fn counts() -> (usize, usize) {
-    (OBJECTS.load(Relaxed), PAGES.load(Relaxed) * PAGE_BYTES)
+    let counts = COUNTS.load(Relaxed);
+    (counts >> PAGE_BITS, (counts & (ONE_OBJECT - 1)) * PAGE_BYTES)
 }
 
 fn count_in(pages: usize) {
-    OBJECTS.fetch_add(1, Relaxed);
-    PAGES.fetch_add(pages, Relaxed);
+    COUNTS.fetch_add(ONE_OBJECT + pages, Relaxed);
 }
 
 fn count_out(pages: usize) {
-    OBJECTS.fetch_sub(1, Relaxed);
-    PAGES.fetch_sub(pages, Relaxed);
+    COUNTS.fetch_sub(ONE_OBJECT + pages, Relaxed);
 }
 
 /// Pages for `bytes`; `None` beyond what any address space has.
@@ -85,7 +87,7 @@ pub(super) fn resize_in_place(span: &'static Span, bytes: usize) -> bool {
         }
         span.resize(new);
     }
-    PAGES.fetch_add(new.wrapping_sub(old), Relaxed);
+    COUNTS.fetch_add(new.wrapping_sub(old), Relaxed);
     true
 }
 
@@ -104,7 +106,7 @@ pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<
         return None;
     }
     TABLE_MOVES.fetch_add(1, Relaxed);
-    PAGES.fetch_add(new - old, Relaxed);
+    COUNTS.fetch_add(new - old, Relaxed);
     span.change_state(State::Large, State::Free);
     pages::free_unbacked_span(span);
     Some(target.base())

@@ -16,20 +16,31 @@ const LOOKS_PER_IDLE_CHECK: u32 = 10;
 /// Slow paths between two readings of the clock, which costs as much as a short slow path.
 const CALLS_PER_CLOCK: u32 = 64;
 
+/// The clock as last read.
+static NOW: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU32 = AtomicU32::new(0);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 
+/// The coarse clock in milliseconds as it was some slow paths ago: good enough for ages of seconds.
+pub(super) fn recent_milliseconds() -> u32 {
+    (NOW.load(Relaxed) / 1_000_000) as u32
+}
+
 /// Called on every slow path, with no lock held.
 #[inline]
 pub(super) fn tick() {
-    if CALLS.fetch_add(1, Relaxed) % CALLS_PER_CLOCK == 0 {
+    // Not a locked addition: a call that is not counted does no harm.
+    let calls = CALLS.load(Relaxed).wrapping_add(1);
+    CALLS.store(calls, Relaxed);
+    if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
 }
 
 #[cold]
 fn look(now: u64) {
+    NOW.store(now, Relaxed);
     let next = NEXT.load(Relaxed);
     if next == 0 {
         // The process has only just started: nothing can be surplus yet.

@@ -5,6 +5,7 @@
 //! tiny objects, empty and full caches, wrong pointers.
 
 pub(crate) mod address_space;
+pub(crate) mod arena;
 mod bootstrap;
 pub(crate) mod central;
 pub(crate) mod check;
@@ -199,7 +200,12 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     if !ensure_started() {
         return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
     }
-    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
+    let object = match mcache::is_tracked() {
+        // SAFETY: while the arena is active, only the thread that it serves runs.
+        true if arena::is_active() => unsafe { arena::alloc(request.bytes, request.align) },
+        true => alloc_tracked(request),
+        false => alloc_untracked(request),
+    };
     maintenance::tick();
     object.map_or(null_mut(), Addr::ptr)
 }
@@ -258,6 +264,9 @@ pub(crate) fn free_slow(object: Addr, operation: Operation) {
         operation.bad_pointer(object);
     }
     if mcache::is_tracked() {
+        if arena::is_active() {
+            return;
+        }
         check_start(object, operation);
         tracking::note_free(object, operation);
     }

@@ -6,6 +6,7 @@ use super::span::{self, Span, State};
 use super::{page_map, tiny, tracking};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::sync::{Mutex, Rank};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 static SPACE: AddressSpace = AddressSpace::new();
 static HEAP: Mutex<PageHeap> = Mutex::new(Rank::PageHeap, PageHeap::new());
@@ -106,9 +107,34 @@ pub(crate) fn range() -> core::ops::Range<usize> {
     SPACE.base().0..SPACE.base().0 + SPACE.range_bytes()
 }
 
+/// Calls `each` with address and bytes of the mappings that hold the tables beside the heap.
+pub(crate) fn for_each_table(each: impl FnMut(Addr, usize)) {
+    SPACE.for_each_table(each);
+}
+
 /// Calls `each` for every span, in the order of addresses. Racy unless spans are kept from changing.
 pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
-    let top = HEAP.lock().top_chunks() * page_heap::CHUNK_PAGES;
+    let top = HEAP.lock().top_chunks();
+    TOP_CHUNKS.store(top, Relaxed);
+    for_each_span_unlocked(&mut each);
+}
+
+/// Chunks the heap had grown to when [`note_top`] or [`for_each_span`] last looked.
+static TOP_CHUNKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes how far the heap has grown, for [`for_each_span_unlocked`].
+///
+/// # Safety
+/// The caller holds the heap's lock, by [`super::fork::prepare`].
+pub(crate) unsafe fn note_top() {
+    // SAFETY: passed on to the caller.
+    TOP_CHUNKS.store(unsafe { HEAP.value_while_held() }.top_chunks(), Relaxed);
+}
+
+/// As [`for_each_span`], for a heap that does not change and whose lock may be held: a stopped process or
+/// a copy of one. Up to where [`note_top`] looked.
+pub(crate) fn for_each_span_unlocked(mut each: impl FnMut(&'static Span)) {
+    let top = TOP_CHUNKS.load(Relaxed) * page_heap::CHUNK_PAGES;
     let mut page = 0;
     while page < top {
         let entry = page_map::entry_of(PageId(page as u32));

@@ -1,7 +1,7 @@
 //! Changing an object's size: in place where its class stays the same, by page tables where it is large.
 
 use super::size_class::{LARGE_PAGES, TINY_PAGES};
-use super::{Operation, large, mcache, page_map, span, tracking, usable_bytes};
+use super::{Operation, arena, large, mcache, page_map, span, tracking, usable_bytes};
 use crate::base::{Addr, PAGE_BYTES};
 use core::ptr::null_mut;
 
@@ -72,7 +72,11 @@ pub(crate) unsafe fn realloc_layout(
     }
     // SAFETY: passed on to the caller.
     unsafe {
-        if align > PAGE_BYTES || class == TINY_PAGES || (class != 0 && !mcache::is_tracked()) {
+        if align > PAGE_BYTES
+            || class == TINY_PAGES
+            || arena::is_active()
+            || (class != 0 && !mcache::is_tracked())
+        {
             return copy(object, old_bytes, align, bytes);
         }
         realloc(object, bytes, class, Some(old_bytes), || super::alloc_layout(bytes, align, false))

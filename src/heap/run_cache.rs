@@ -68,14 +68,14 @@ pub(super) fn take(pages: usize) -> Option<&'static Span> {
     let span = shard.bins[pages].first()?;
     shard.remove(span);
     drop(shard);
-    span.change_state(State::CachedRun, State::Large);
+    span.set_state(State::Large);
     Some(span)
 }
 
 /// Keeps the run of a freed object, which must be [`State::CachedRun`] already and not longer than
 /// [`MAX_RUN_PAGES`]. `release` is called for each run that has to go to the page heap for it.
 pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) {
-    let now = milliseconds();
+    let now = super::maintenance::recent_milliseconds();
     let mut shard = current_shard().lock();
     while shard.pages + span.pages() > MAX_SHARD_PAGES {
         let Some(old) = shard.evict() else { break };

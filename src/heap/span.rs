@@ -126,6 +126,11 @@ impl Span {
         }
     }
 
+    /// Changes the use of a span that this thread owns.
+    pub(crate) fn set_state(&self, to: State) {
+        self.state.store(to as u8, Relaxed);
+    }
+
     /// Changes the use, if it still is `from`; `false` if it is not.
     pub(crate) fn change_state(&self, from: State, to: State) -> bool {
         self.state.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).is_ok()
@@ -222,7 +227,18 @@ impl Span {
     #[inline]
     #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, makes it exclusive")]
     unsafe fn out_bits(&self) -> &mut [u64] {
-        let words = self.objects().div_ceil(bitmap::WORD_BITS);
+        // SAFETY: passed on to the caller.
+        unsafe { self.bits_of(self.objects()) }
+    }
+
+    /// The bitmap of objects that are out, for a span known to hold `objects`.
+    ///
+    /// # Safety
+    /// As for [`Self::guarded`].
+    #[inline]
+    #[allow(clippy::mut_from_ref, reason = "the lock, not the borrow, makes it exclusive")]
+    unsafe fn bits_of(&self, objects: usize) -> &mut [u64] {
+        let words = objects.div_ceil(bitmap::WORD_BITS);
         if words <= INLINE_WORDS {
             // SAFETY: exclusive by the caller's promise.
             return unsafe { &mut (&mut *self.guarded.get()).out[..words] };
@@ -285,17 +301,17 @@ impl Span {
         taken
     }
 
-    /// Puts object `index` back; `false` if it is not out, which a double free looks like.
+    /// Puts object `index` of `objects` back; `false` if it is not out, which a double free looks like.
     ///
     /// # Safety
     /// As for [`Self::guarded`]; `index` may be anything.
-    pub(super) unsafe fn put(&self, index: usize) -> bool {
-        if index >= self.objects() {
+    pub(super) unsafe fn put(&self, index: usize, objects: usize) -> bool {
+        if index >= objects {
             return false;
         }
         let (word, mask) = (index / bitmap::WORD_BITS, 1 << (index % bitmap::WORD_BITS));
         // SAFETY: passed on to the caller.
-        let bits = unsafe { self.out_bits() };
+        let bits = unsafe { self.bits_of(objects) };
         if bits[word] & mask == 0 {
             return false;
         }

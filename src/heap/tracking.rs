@@ -38,6 +38,10 @@ pub(crate) const LIVE: u64 = 1 << 48;
 pub(crate) const NOSCAN: u64 = 1 << 49;
 /// The program asked not to report it.
 pub(crate) const IGNORED: u64 = 1 << 50;
+/// A check has reported it as lost.
+pub(crate) const REPORTED: u64 = 1 << 51;
+/// The last check found it lost.
+pub(crate) const LOST: u64 = 1 << 52;
 
 impl Record {
     /// Whether the program has the object.
@@ -55,14 +59,40 @@ impl Record {
         self.info.load(Relaxed) & flag != 0
     }
 
+    /// Notes that check `number` found the object lost.
+    pub(crate) fn note_lost(&self, number: u32) {
+        self.generation.store(number, Relaxed);
+        self.add(LOST);
+    }
+
+    /// Whether the check before check `number` found the object lost.
+    pub(crate) fn lost_before(&self, number: u32) -> bool {
+        self.has(LOST) && self.generation.load(Relaxed).wrapping_add(1) == number
+    }
+
     /// Sets a flag of a live object.
     pub(crate) fn add(&self, flag: u64) {
         self.info.fetch_or(flag, Relaxed);
     }
+
+    /// Clears a flag of a live object; whether it was set.
+    pub(crate) fn remove(&self, flag: u64) -> bool {
+        self.info.fetch_and(!flag, Relaxed) & flag != 0
+    }
 }
 
-/// What the leak checker adds to an allocation: the stack's number and the generation.
-pub(crate) type Capture = fn() -> (u32, u32);
+/// What the leak checker adds to an allocation of so many bytes.
+pub(crate) struct Captured {
+    /// The stack's number; 0: none.
+    pub(crate) stack: u32,
+    /// The number of checks made so far.
+    pub(crate) generation: u32,
+    /// Flags besides [`LIVE`].
+    pub(crate) flags: u64,
+}
+
+/// The leak checker's hook.
+pub(crate) type Capture = fn(usize) -> Captured;
 
 static CAPTURE: AtomicUsize = AtomicUsize::new(0);
 
@@ -71,11 +101,11 @@ pub(crate) fn set_capture(capture: Capture) {
     CAPTURE.store(capture as usize, Release);
 }
 
-fn capture() -> (u32, u32) {
+fn capture(bytes: usize) -> Captured {
     match CAPTURE.load(Acquire) {
-        0 => (0, 0),
+        0 => Captured { stack: 0, generation: 0, flags: 0 },
         // SAFETY: only `set_capture` stores here, and it stores a function of this type.
-        address => (unsafe { core::mem::transmute::<usize, Capture>(address) })(),
+        address => (unsafe { core::mem::transmute::<usize, Capture>(address) })(bytes),
     }
 }
 
@@ -85,10 +115,10 @@ pub(super) fn note_alloc(object: Addr, bytes: usize, noscan: bool) -> bool {
     let Some(record) = span::containing(object).and_then(|span| record_of(span, object, true)) else {
         return false;
     };
-    let (stack, generation) = capture();
+    let Captured { stack, generation, flags } = capture(bytes);
     record.stack.store(stack, Relaxed);
     record.generation.store(generation, Relaxed);
-    let flags = LIVE | if noscan { NOSCAN } else { 0 };
+    let flags = flags | LIVE | if noscan { NOSCAN } else { 0 };
     record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
     true
 }
@@ -104,8 +134,7 @@ pub(super) fn note_free(object: Addr, operation: Operation) {
 /// Notes a new size of an object that stays where it is.
 pub(super) fn note_resize(object: Addr, bytes: usize) {
     if let Some(record) = find(object) {
-        let (stack, _) = capture();
-        record.stack.store(stack, Relaxed);
+        record.stack.store(capture(bytes).stack, Relaxed);
         let flags = record.info.load(Relaxed) & !SIZE_MASK;
         record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
     }
@@ -163,7 +192,12 @@ struct Arrays {
 
 /// Lengths 1, 2, … 1024.
 const SIZES: usize = 11;
-const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes asked of the kernel at once.
+const BLOCK_BYTES: usize = 16 << 20;
+/// Most blocks: 64 GiB of records, for four billion objects.
+const MAX_BLOCKS: usize = 4096;
+/// Where the blocks are.
+static BLOCKS: [AtomicUsize; MAX_BLOCKS] = [const { AtomicUsize::new(0) }; MAX_BLOCKS];
 
 static ARRAYS: Mutex<Arrays> =
     Mutex::new(Rank::LeakTables, Arrays { free: [Addr(0); SIZES], fresh: Addr(0), fresh_end: Addr(0) });
@@ -191,8 +225,10 @@ impl Arrays {
             return Some(head);
         }
         if self.fresh_end.0 - self.fresh.0 < bytes {
+            let slot = BLOCKS.get(BYTES.load(Relaxed) / BLOCK_BYTES)?;
             self.fresh = memory::map(BLOCK_BYTES, memory::Access::ReadWrite).ok()?;
             self.fresh_end = self.fresh.plus(BLOCK_BYTES);
+            slot.store(self.fresh.0, Release);
             BYTES.fetch_add(BLOCK_BYTES, Relaxed);
         }
         let array = self.fresh;
@@ -222,7 +258,12 @@ pub(super) unsafe fn release_after_fork() {
     unsafe { ARRAYS.release_after_fork() };
 }
 
-/// Whether an address lies in the range that is tracked; kept for the reader's sake.
-pub(crate) fn is_heap(addr: Addr) -> bool {
-    page_map::page_of(addr).is_some()
+/// Calls `each` for every mapping that holds records, as far as they are known: whole blocks.
+pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
+    for block in &BLOCKS {
+        match block.load(Acquire) {
+            0 => {}
+            at => each(Addr(at), BLOCK_BYTES),
+        }
+    }
 }

@@ -114,11 +114,18 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
     DEPOT.for_each_mapping(&mut each);
 }
 
-/// A stack's hash, one frame at a time: multiply and xor, which runs beside the walk's own loads.
+/// A stack's hash, one frame at a time: as cheap as can be, because it runs beside the walk.
+///
+/// Each frame is multiplied, which mixes it upwards, and the products are combined by rotation and xor, so
+/// that their order matters and a step takes two cycles. A second multiplication at the end brings the
+/// upper bits of all products down.
 #[derive(Clone, Copy)]
 pub(crate) struct Hasher(u64);
 
 impl Hasher {
+    /// Odd, without pattern: the golden ratio's fraction.
+    pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
     /// No frames yet.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
@@ -128,16 +135,25 @@ impl Hasher {
     /// Takes in the next frame.
     #[inline(always)]
     pub(crate) const fn add(self, frame: usize) -> Self {
-        // An odd constant without pattern: the golden ratio's fraction. The rotation brings the well
-        // mixed upper bits down before the next frame, so that the order of frames matters.
-        const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-        Self((self.0.rotate_left(23) ^ frame as u64).wrapping_mul(MULTIPLIER))
+        self.add_product((frame as u64).wrapping_mul(Self::MULTIPLIER))
+    }
+
+    /// As [`Self::add`], given the frame times [`Self::MULTIPLIER`].
+    #[inline(always)]
+    pub(crate) const fn add_product(self, product: u64) -> Self {
+        Self(self.0.rotate_left(23) ^ product)
+    }
+
+    /// True for one in sixteen stacks, about.
+    #[inline(always)]
+    pub(crate) const fn one_in_16(self) -> bool {
+        self.0 >> 60 == 0
     }
 
     /// The hash of the frames so far.
     #[inline(always)]
     pub(crate) const fn finish(self) -> u32 {
-        (self.0 ^ self.0 >> 32) as u32
+        ((self.0 ^ self.0 >> 29).wrapping_mul(Self::MULTIPLIER) >> 32) as u32
     }
 }
 

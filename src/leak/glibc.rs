@@ -75,6 +75,9 @@ const MOST_MODULES: usize = 1 << 16;
 /// Threads, at most: Linux can't have more.
 const MOST_THREADS: usize = 4 << 20;
 
+/// Above all addresses of programs: sums with small offsets do not overflow.
+const HIGHEST: usize = usize::MAX / 2;
+
 static LAYOUT: Mutex<Option<Layout>> = Mutex::new(Rank::Leaf, None);
 
 /// Looks the symbols up, once. Not while the world is stopped: the dynamic linker locks.
@@ -160,7 +163,7 @@ impl Layout {
         for _ in 0..MOST_THREADS {
             node = match read(node) {
                 Some(next) if next == head => return true,
-                Some(next) if next % WORD == 0 && next > self.list_at => next,
+                Some(next) if next % WORD == 0 && next > self.list_at && next < HIGHEST => next,
                 _ => return false,
             };
             let descriptor = node - self.list_at;
@@ -171,19 +174,24 @@ impl Layout {
         false
     }
 
-    /// The stack's block: two neighbouring words of the descriptor, page-aligned, that add up to the
-    /// block's end, which lies within a page above the descriptor.
+    /// The stack's block: two neighbouring words of the descriptor, an address below it and a size, that
+    /// add up to the block's end, which lies within a page above the descriptor.
+    ///
+    /// The bounds matter: the thread's number is followed by a pointer into the descriptor, and these two
+    /// may add up as well.
     fn stack(&self, descriptor: usize, read: Read<'_>) -> (usize, usize) {
         const PAGE: usize = 4096;
+        /// Nothing is mapped below (`vm.mmap_min_addr`), and no thread has a higher number.
+        const LOWEST: usize = 4 << 20;
+        /// `PTHREAD_STACK_MIN` is 16 KiB, but programs have given less.
+        const SIZES: core::ops::Range<usize> = 2048..1 << 40;
         let top = self.thread_area_end(descriptor);
         let mut last = 0;
         for at in (descriptor..descriptor + self.descriptor_bytes).step_by(WORD) {
             let Some(word) = read(at) else { break };
-            if last != 0 && last < descriptor && last % WORD == 0 {
-                let end = last.wrapping_add(word);
-                if end >= top && end - top < PAGE {
-                    return (last, end);
-                }
+            let possible = (LOWEST..descriptor).contains(&last) && SIZES.contains(&word);
+            if possible && (top..top + PAGE).contains(&(last + word)) {
+                return (last, last + word);
             }
             last = word;
         }
@@ -219,7 +227,7 @@ impl Layout {
         } else {
             self.thread_pointer(descriptor)
         };
-        let dtv = read(at).filter(|dtv| dtv % WORD == 0 && *dtv > DTV_ENTRY_BYTES)?;
+        let dtv = read(at).filter(|dtv| dtv % WORD == 0 && (DTV_ENTRY_BYTES + 1..HIGHEST).contains(dtv))?;
         // The entry before the first holds how many there are.
         let modules = read(dtv - DTV_ENTRY_BYTES).filter(|&n| n < MOST_MODULES)?;
         Some((dtv - DTV_ENTRY_BYTES, dtv + (modules + 1) * DTV_ENTRY_BYTES))
@@ -275,11 +283,19 @@ mod tests {
         lists: [0x1000, 0x1010, 0x1020],
     };
 
-    /// One thread at 0x8f00 on a stack 0x5000..0x9000, all lists else empty.
+    /// The thread's stack.
+    const AT: usize = 0x7000_0000_5000;
+    const END: usize = AT + 0x4000;
+    /// The descriptor, at its end.
+    const D: usize = END - 0x100;
+
+    /// One thread, in the first list; the others are empty.
     fn memory() -> BTreeMap<usize, usize> {
-        let mut memory: BTreeMap<usize, usize> = (0x8f00..0x9000).step_by(8).map(|at| (at, 0)).collect();
-        memory.extend([(0x1000, 0x8f20), (0x8f20, 0x1000), (0x1010, 0x1010), (0x1020, 0x1020)]);
-        memory.extend([(0x8f30, 77), (0x8f60, 0x5000), (0x8f68, 0x4000), (0x8f08, 0x700), (0x8f40, 0x8f80)]);
+        let mut memory: BTreeMap<usize, usize> = (D..END).step_by(8).map(|at| (at, 0)).collect();
+        memory.extend([(0x1000, D + 0x20), (D + 0x20, 0x1000), (0x1010, 0x1010), (0x1020, 0x1020)]);
+        // The number and the pointer behind it add up to an address right above the descriptor too.
+        memory.extend([(D + 0x30, 0x50), (D + 0x38, D + 0xf8), (D + 0x60, AT), (D + 0x68, 0x4000)]);
+        memory.extend([(D + 8, 0x700), (D + 0x40, D + 0x80)]);
         memory.extend([(0x6f0, 2), (0x710, 0xaa00), (0x718, 0), (0x720, 0xbb10), (0x728, 0xbb00)]);
         memory
     }
@@ -291,21 +307,21 @@ mod tests {
         let read = |at: usize| memory.get(&at).copied();
         let mut threads = std::vec::Vec::new();
         assert!(LAYOUT.for_each_thread(&read, &mut |thread| threads.push(thread)));
-        let want = Thread { descriptor: 0x8f00, tid: 77, list: List::Used, stack: (0x5000, 0x9000) };
+        let want = Thread { descriptor: D, tid: 0x50, list: List::Used, stack: (AT, END) };
         assert_eq!(threads, [want]);
-        assert_eq!(LAYOUT.static_tls(0x8f00), (0x8e80, 0x8f00));
-        assert_eq!(LAYOUT.dtv(0x8f00, &read), Some((0x6f0, 0x730)));
+        assert_eq!(LAYOUT.static_tls(D), (D - 0x80, D));
+        assert_eq!(LAYOUT.dtv(D, &read), Some((0x6f0, 0x730)));
         let mut blocks = std::vec::Vec::new();
-        LAYOUT.for_each_tls_block(0x8f00, &read, &mut |block| blocks.push(block));
+        LAYOUT.for_each_tls_block(D, &read, &mut |block| blocks.push(block));
         assert_eq!(blocks, [0xbb00]);
-        LAYOUT.for_each_specific(0x8f00, &read, &mut |start, end| blocks.push(end - start));
+        LAYOUT.for_each_specific(D, &read, &mut |start, end| blocks.push(end - start));
         assert_eq!(blocks, [0xbb00, 0x20]);
     }
 
     #[test]
     fn a_damaged_list_is_noticed() {
         let mut memory = memory();
-        memory.insert(0x8f20, 0xdead0);
+        memory.insert(D + 0x20, 0xdead0);
         assert!(!LAYOUT.for_each_thread(&|at| memory.get(&at).copied(), &mut |_| ()));
     }
 

@@ -1,17 +1,128 @@
 //! The leak finder: a conservative mark-sweep over a snapshot of the stopped process.
+//!
+//! Off by default, and then the heap does not know of it. Switched on (option `leak=1`), every allocation
+//! takes the slow path and comes by `heap::tracking`, where [`capture`] adds the stack; [`check`] is the
+//! life of a check; [`trigger`] says when one is made.
 
+mod api;
+#[doc(hidden)]
 pub mod bench;
 pub(crate) mod capture;
+pub(crate) mod check;
 pub(crate) mod chunks;
 pub(crate) mod depot;
-pub(crate) mod faults;
+mod frame;
 pub(crate) mod glibc;
+pub(crate) mod hooks;
+pub(crate) mod ignore;
 pub(crate) mod lsan_options;
+mod mark;
 pub(crate) mod own_memory;
 pub(crate) mod pattern;
 pub(crate) mod peek;
 pub(crate) mod roots;
+pub(crate) mod scope;
 pub(crate) mod snapshot;
 pub(crate) mod stop_world;
 pub(crate) mod suppress;
-mod workers;
+mod trace;
+pub(crate) mod trigger;
+
+pub use api::{Amount, Disabled, RootRegion, Summary, assert_no_leaks, check, ignore, try_check};
+
+use crate::base::Addr;
+use crate::config::{self, Key, environment};
+use crate::heap::{self, mcache, tracking};
+use crate::sys::message;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// Whether the process was started in leak mode (`BESOM_OPTIONS=leak=1`) and has not been told by the
+/// program or `LSAN_OPTIONS` to leave it.
+pub fn is_on() -> bool {
+    config::is_on(Key::Leak) && config::is_on(Key::DetectLeaks) && mcache::is_tracked()
+}
+
+/// The process that is checked: noted at start-up and after fork, since a check runs in another.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// The number of the process that is checked.
+pub(crate) fn process() -> u32 {
+    PROCESS.load(Relaxed)
+}
+
+/// Gets ready, in leak mode: once, before `main`, when libc works and the heap has started.
+pub(crate) fn init() {
+    PROCESS.store(message::process_id(), Relaxed);
+    if let Some(text) = environment::variable(b"LSAN_OPTIONS") {
+        lsan_options::apply(text, "LSAN_OPTIONS");
+    }
+    lsan_options::apply(hooks::default_options(), "__lsan_default_options");
+    if !is_on() {
+        return;
+    }
+    message::keep_output();
+    check::set_program_suppressions(hooks::default_suppressions());
+    capture::init();
+    roots::learn();
+    excuse_early_objects();
+    tracking::set_capture(on_alloc);
+    trigger::init();
+}
+
+/// Objects allocated from here on have a stack. Those before belong to the dynamic linker and to start-up
+/// code of libraries; they are not reported.
+fn excuse_early_objects() {
+    heap::pages::for_each_span(|span| {
+        for index in 0..span.objects() {
+            if let Some(record) = tracking::record(span, index).filter(|record| record.is_live()) {
+                record.add(tracking::IGNORED);
+            }
+        }
+    });
+}
+
+/// Bytes allocated since the start, for the trigger by growth.
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+/// The heap's hook: what is noted of a new object.
+fn on_alloc(bytes: usize) -> tracking::Captured {
+    if trigger::wants_growth() {
+        trigger::note_allocated(ALLOCATED.fetch_add(bytes, Relaxed) + bytes);
+    }
+    // Frames of besom itself are left out of reports by their names.
+    let stack = capture::record(0).0;
+    let flags = if scope::is_disabled() { tracking::IGNORED } else { 0 };
+    tracking::Captured { stack, generation: check::generation(), flags }
+}
+
+/// Calls back with every range of besom's own memory, which holds addresses of objects and is not searched.
+pub(crate) fn own_ranges(each: &mut dyn FnMut(stop_world::Range)) {
+    let heap = heap::pages::range();
+    each((heap.start, heap.end));
+    heap::pages::for_each_table(|at, bytes| each((at.0, at.0 + bytes)));
+    mcache::for_each_slab_mapping(|at, bytes| each((at.0, at.0 + bytes)));
+    let mut add = |at: Addr, bytes| each((at.0, at.0 + bytes));
+    tracking::for_each_mapping(&mut add);
+    depot::for_each_mapping(&mut add);
+    capture::for_each_mapping(&mut add);
+}
+
+/// Before a fork of the program's.
+pub(crate) fn before_fork() {
+    capture::before_fork();
+}
+
+/// After a fork of the program's.
+///
+/// # Safety
+/// After [`before_fork`], in the same thread or its copy in the child.
+pub(crate) unsafe fn after_fork(in_child: bool) {
+    // SAFETY: passed on to the caller.
+    unsafe { capture::after_fork() };
+    if in_child {
+        PROCESS.store(message::process_id(), Relaxed);
+        stop_world::reset_after_fork();
+        check::reset_after_fork();
+        trigger::restart_after_fork();
+    }
+}

@@ -24,7 +24,7 @@ pub(crate) fn copy(at: usize, to: &mut [u8]) -> usize {
 /// The word at `at`.
 ///
 /// # Safety
-/// It must be readable, or unreadable pages must be caught (`super::faults`).
+/// It must be readable, or unreadable pages must be caught (`super::snapshot::faults`).
 pub(crate) unsafe fn directly(at: usize) -> usize {
     // SAFETY: readable by the caller's word. Volatile: other threads or processes may write it.
     unsafe { core::ptr::read_volatile(Addr(at & !7).ptr::<usize>()) }

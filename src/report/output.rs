@@ -7,6 +7,7 @@
 //! guessed, and its folder is often `/tmp`).
 
 use crate::config::Ascii;
+use crate::sys::message;
 use crate::sys::{
     file::File,
     message::say,
@@ -35,7 +36,7 @@ impl Output {
     /// is said, and standard error taken.
     pub(super) fn open(log_path: &[u8], pid: u32, append: bool) -> Self {
         match log_path {
-            b"" | b"stderr" => Self::to(libc::STDERR_FILENO, None),
+            b"" | b"stderr" => Self::to(message::output_fd(), None),
             b"stdout" => Self::to(libc::STDOUT_FILENO, None),
             _ => {
                 let path = file_name(log_path, pid);
@@ -43,7 +44,7 @@ impl Output {
                     Ok(file) => Self::to(file.fd(), Some(file)),
                     Err(Errno(error)) => {
                         say!("cannot write the leak report to {} (error {error})", Ascii(&path));
-                        Self::to(libc::STDERR_FILENO, None)
+                        Self::to(message::output_fd(), None)
                     }
                 }
             }

@@ -88,6 +88,15 @@ impl<T> Mutex<T> {
         core::mem::forget(self.lock());
     }
 
+    /// The value, for who holds the lock by [`Self::acquire_for_fork`].
+    ///
+    /// # Safety
+    /// This thread must hold the lock that way, and the reference end before it gives it back.
+    pub(crate) unsafe fn value_while_held(&self) -> &T {
+        // SAFETY: the caller holds the lock.
+        unsafe { &*self.value.get() }
+    }
+
     /// Gives back a lock taken by [`Self::acquire_for_fork`].
     ///
     /// # Safety

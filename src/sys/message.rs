@@ -2,7 +2,9 @@
 
 use super::{file::write_all, syscall};
 use crate::base::text::Line;
+use core::ffi::CStr;
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// Writes `besom: ` and the message as one line on standard error, in one `write` so that lines of
 /// several threads do not mix.
@@ -10,7 +12,41 @@ pub(crate) fn line(message: fmt::Arguments<'_>) {
     let mut line = Line::new();
     let _ = write!(line, "besom: {message}");
     line.end();
-    write_all(libc::STDERR_FILENO, line.as_bytes());
+    write_all(output_fd(), line.as_bytes());
+}
+
+/// A copy of standard error, or -1.
+static KEPT_OUTPUT: AtomicI32 = AtomicI32::new(-1);
+/// Copies have numbers from here on, where programs do not count on them being free.
+const FIRST_KEPT_FD: usize = 200;
+
+/// Keeps a copy of standard error for messages at exit: programs such as `ls` close it in a handler that
+/// runs before.
+pub(crate) fn keep_output() {
+    let args = [libc::STDERR_FILENO as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_KEPT_FD, 0, 0, 0];
+    // SAFETY: makes a new descriptor, which nobody else knows of.
+    if let Ok(fd) = unsafe { syscall::call(libc::SYS_fcntl, args) } {
+        KEPT_OUTPUT.store(fd as i32, Relaxed);
+    }
+}
+
+/// Where messages go: standard error, or the copy of it if the program has closed it.
+pub(crate) fn output_fd() -> i32 {
+    let kept = KEPT_OUTPUT.load(Relaxed);
+    let args = [libc::STDERR_FILENO as usize, libc::F_GETFD as usize, 0, 0, 0, 0];
+    // SAFETY: only asks.
+    if kept < 0 || unsafe { syscall::call(libc::SYS_fcntl, args) }.is_ok() {
+        libc::STDERR_FILENO
+    } else {
+        kept
+    }
+}
+
+/// Names the calling thread for lists of threads.
+pub(crate) fn name_thread(name: &CStr) {
+    let args = [libc::PR_SET_NAME as usize, name.as_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel copies the name.
+    let _ = unsafe { syscall::call(libc::SYS_prctl, args) };
 }
 
 /// Says `message` as [`line`] does and ends the process with SIGABRT.

@@ -318,6 +318,12 @@ pub(crate) fn slab_count() -> usize {
     CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter(|cpu| cpu.slab().is_some()).count() + shard::slabs().count()
 }
 
+/// Calls `each` with address and bytes of every slab.
+pub(crate) fn for_each_slab_mapping(mut each: impl FnMut(Addr, usize)) {
+    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    cpus.chain(shard::slabs()).for_each(|slab| each(slab.0, SLAB_BYTES));
+}
+
 /// Bytes of the slabs, as far as they may be backed by memory.
 pub(crate) fn metadata_bytes() -> usize {
     slab_count() * SLAB_BYTES

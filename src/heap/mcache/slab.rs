@@ -35,7 +35,7 @@ pub(crate) const TINY_WORD: usize = IDLE_MARK_WORD + 1;
 const FIRST_STACK_WORD: usize = TINY_WORD + 3;
 
 /// Bytes of objects that one class may hold on one CPU at most …
-const MAX_CLASS_BYTES: usize = 128 << 10;
+const MAX_CLASS_BYTES: usize = 512 << 10;
 /// … but at least this many objects, so that large classes are cached too …
 const MIN_SLOTS: usize = 8;
 /// … and at most this many, which bounds the slab.

@@ -11,8 +11,8 @@ const MAX_GROWTH_CHUNKS: usize = (64 << 20) / CHUNK_BYTES;
 
 /// With `thp=auto` huge pages come with growth beyond this much in use: a page touched in a huge one
 /// costs up to 2 MiB, which is then at most 6 % of the heap.
-const HUGE_FROM_PAGES: usize = (32 << 20) / PAGE_BYTES;
-const _: () = assert!((2 << 20) * 100 / (HUGE_FROM_PAGES * PAGE_BYTES) <= 6);
+const HUGE_FROM_PAGES: usize = (16 << 20) / PAGE_BYTES;
+const _: () = assert!((2 << 20) * 100 / (HUGE_FROM_PAGES * PAGE_BYTES) <= 12);
 /// With `thp=auto` the first chunk never has huge pages, also where the system gives them to everybody:
 /// most programs need some hundred KiB of heap.
 const SMALL_HEAP_CHUNKS: usize = 1;

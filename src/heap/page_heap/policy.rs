@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Idle memory that is always kept: a few rounds of the caches above, and what a small program frees.
-const BASE_PAGES: usize = (8 << 20) / PAGE_BYTES;
+const BASE_PAGES: usize = (16 << 20) / PAGE_BYTES;
 /// Or this share of what is in use. Ten seconds after nine tenths of a heap were freed, 15 % and 16 MiB
 /// over what lives are allowed; the caches and part-filled spans need most of that.
-const BASE_SHARE: usize = 16;
+const BASE_SHARE: usize = 10;
 /// Releasing begins when this share of the allowance (and at least `LEAST_EXCESS_PAGES`) is exceeded, so
 /// that a system call gives back many pages.
 const EXCESS_SHARE: usize = 8;

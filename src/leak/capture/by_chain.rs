@@ -20,7 +20,7 @@ pub(super) fn source() -> &'static str {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     // SAFETY: passed on to the caller.
     unsafe { chain::walk(cursor, sink) }
 }

@@ -30,12 +30,19 @@ pub(super) fn table() -> Option<&'static Table> {
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(cursor: Cursor, sink: Sink<'a>) -> Sink<'a> {
     match table() {
         // SAFETY: passed on to the caller.
-        Some(rules) => unsafe { walk::walk(cursor, rules, sink) },
+        Some(rules) => unsafe { walk::walk::<PREDICTED>(cursor, rules, sink) },
         None => sink,
     }
+}
+
+/// The stack pointer of the frame that called the function whose code lies in `code`, if one of the
+/// calling thread's frames is in it.
+pub(crate) fn caller_of_function(code: core::ops::Range<usize>) -> Option<usize> {
+    // SAFETY: the registers are this function's, which runs until the walk is over.
+    unsafe { walk::caller_of_function(Cursor::here(), table()?, code) }
 }
 
 /// Whether the rules that led to `frames` are still those of the modules loaded now. `epoch` is what
@@ -53,7 +60,8 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
 }
 
 /// Takes the one lock before a fork, so that the child does not inherit it held by a thread it lacks.
-/// (It is only ever tried, so a child without this call would be slower, not stuck.)
+/// After all other locks: its rank is the last. (It is only ever tried, so a child without this call
+/// would be slower, not stuck.)
 pub(crate) fn before_fork() {
     modules::CHANGES.acquire_for_fork();
 }

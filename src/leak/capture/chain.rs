@@ -44,6 +44,8 @@ fn without_signature(address: usize) -> usize {
 pub(super) unsafe fn walk<'a>(cursor: Cursor, mut sink: Sink<'a>) -> Sink<'a> {
     let Cursor { mut fp, mut range } = cursor;
     let known = range.end();
+    // The registers' own frame is the first of a walk. Nobody wants its address, so any will do.
+    sink.push(0);
     while fp.is_multiple_of(size_of::<usize>()) {
         let (Some(next), Some(pc)) = (range.read(fp), range.read(fp.wrapping_add(8))) else { break };
         let pc = without_signature(pc);

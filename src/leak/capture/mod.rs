@@ -3,9 +3,9 @@
 //!
 //! [`record`] is all that an allocation needs:
 //!
-//! 1. [`here`] walks the stack. Per frame it looks the return address up in a table ([`table`]) that says
-//!    how to get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return
-//!    address from below that. Two loads per frame, and no more for most programs after a short while.
+//! 1. The walk ([`walk`]). Per frame it finds the return address in a table ([`table`]) that says how to
+//!    get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return address
+//!    from below that. Most programs need no more after a short while.
 //! 2. A return address seen for the first time is looked up in the call frame information of its module
 //!    ([`modules`], [`elf`], [`cfi`]), by a few frames an expression is evaluated ([`expression`]).
 //! 3. Nothing is read that is not proven to be readable ([`stack`]).
@@ -48,11 +48,12 @@ mod by_chain;
 #[cfg(not(target_arch = "x86_64"))]
 use by_chain as engine;
 
-pub(crate) use engine::{after_fork, before_fork, for_each_mapping};
+pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping};
 pub(crate) use statistics::{Statistics, statistics};
 
 use super::depot::{self, Hasher, StackId};
 use crate::config::{self, Key};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -102,34 +103,107 @@ impl StackBuffer {
     /// `depth`.
     #[inline(always)]
     fn sink(&mut self, skip: usize, depth: usize) -> Sink<'_> {
-        Sink { frames: &mut self.frames, len: 0, hasher: Hasher::new(), skip, depth: depth.min(MAX_FRAMES) }
+        let depth = depth.min(MAX_FRAMES);
+        let limit = skip.min(MAX_FRAMES);
+        Sink { frames: &mut self.frames, len: 0, limit, hasher: Hasher::new(), skip, depth }
     }
 }
 
 /// Where a walk puts its frames. It is handed from function to function by value, so that the loop keeps
 /// the counters in registers.
+///
+/// Frames to be left out are written too, and overwritten when there were enough of them: that makes one
+/// comparison per frame for both counts.
 struct Sink<'a> {
     frames: &'a mut [MaybeUninit<usize>; MAX_FRAMES],
     len: usize,
+    /// Where to stop and look what comes next; at most `MAX_FRAMES`.
+    limit: usize,
     hasher: Hasher,
+    /// Frames still to be left out, those written included.
     skip: usize,
     depth: usize,
 }
 
 impl Sink<'_> {
     /// Takes the next frame; `false` if no more are wanted.
-    #[inline(always)]
     fn push(&mut self, pc: usize) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return true;
+        if self.is_full() && !self.start_over() {
+            return false;
         }
-        if let Some(frame) = self.frames.get_mut(self.len) {
-            frame.write(pc);
-            self.len += 1;
-            self.hasher = self.hasher.add(pc);
+        let mut writer = self.writer();
+        writer.push(pc, (pc as u64).wrapping_mul(Hasher::MULTIPLIER));
+        let Writer { next, hasher, .. } = writer;
+        self.accept(next, hasher);
+        true
+    }
+
+    /// Lends the room up to the limit.
+    #[inline(always)]
+    fn writer(&mut self) -> Writer<'_> {
+        let free = self.frames.get_mut(self.len..self.limit).unwrap_or(&mut []).as_mut_ptr_range();
+        Writer { next: free.start, end: free.end, hasher: self.hasher, room: PhantomData }
+    }
+
+    /// Whether the limit is reached.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.len == self.limit
+    }
+
+    /// At the limit: frames left out make place for others; `false` if there are enough of those.
+    #[cold]
+    fn start_over(&mut self) -> bool {
+        if self.skip == 0 {
+            return false;
         }
-        self.len < self.depth
+        self.skip -= self.len;
+        self.limit = if self.skip == 0 { self.depth } else { self.skip.min(MAX_FRAMES) };
+        (self.len, self.hasher) = (0, Hasher::new());
+        self.limit > 0
+    }
+
+    /// Takes what was written.
+    #[inline(always)]
+    fn accept(&mut self, next: *mut MaybeUninit<usize>, hasher: Hasher) {
+        self.len = (next.addr() - self.frames.as_ptr().addr()) / size_of::<usize>();
+        self.hasher = hasher;
+    }
+
+    /// How many frames there are, and their hash.
+    fn finish(self) -> (usize, Hasher) {
+        if self.skip == 0 { (self.len, self.hasher) } else { (0, Hasher::new()) }
+    }
+}
+
+/// Writes frames into a [`Sink`]'s room: one pointer, one comparison, and the hash.
+struct Writer<'a> {
+    next: *mut MaybeUninit<usize>,
+    end: *mut MaybeUninit<usize>,
+    hasher: Hasher,
+    room: PhantomData<&'a mut [MaybeUninit<usize>]>,
+}
+
+impl Writer<'_> {
+    /// Whether there is no room for another frame.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.next == self.end
+    }
+
+    /// Writes a frame, given also its product with [`Hasher::MULTIPLIER`]; nothing if it is full.
+    #[inline(always)]
+    fn push(&mut self, pc: usize, product: u64) {
+        if self.is_full() {
+            return;
+        }
+        // SAFETY: `next` is not at the end of the borrowed room, hence within it, and the pointer after it
+        // within it or at its end.
+        unsafe {
+            self.next.write(MaybeUninit::new(pc));
+            self.next = self.next.add(1);
+        }
+        self.hasher = self.hasher.add_product(product);
     }
 }
 
@@ -141,16 +215,25 @@ impl Sink<'_> {
 /// function and line. An instruction that a signal interrupted is the exception.
 #[inline(never)]
 pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
-    let sink = buffer.sink(skip, DEPTH.load(Relaxed));
-    let (len, hasher) = if sink.depth == 0 {
+    capture::<false>(skip, buffer);
+    buffer.frames()
+}
+
+/// Captures the stack of the function that this is inlined into, from its caller on. With `PREDICTED` a
+/// stack that was stored before is right; a new one may, with a probability of the order of 2^-33 per
+/// frame, be not.
+#[inline(always)]
+fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
+    let depth = DEPTH.load(Relaxed);
+    // One more is left out, for a walk starts with the registers' own frame.
+    let sink = buffer.sink(skip.saturating_add(1), depth);
+    let (len, hasher) = if depth == 0 {
         (0, Hasher::new())
     } else {
-        // SAFETY: the registers are this function's, which runs until the walk is over.
-        let Sink { len, hasher, .. } = unsafe { engine::walk(engine::Cursor::here(), sink) };
-        (len, hasher)
+        // SAFETY: the registers are those of the function around, which runs until the walk is over.
+        unsafe { engine::walk::<PREDICTED>(engine::Cursor::here(), sink) }.finish()
     };
     (buffer.len, buffer.hasher) = (len, hasher);
-    buffer.frames()
 }
 
 /// Captures the calling thread's stack as [`here`] does, the first frame being in the caller of
@@ -158,21 +241,21 @@ pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
 #[inline(never)]
 pub(crate) fn record(skip: usize) -> StackId {
     let mut buffer = StackBuffer::new();
-    // A second walk is needed at most once per unloaded module; a third never, short of modules that
-    // other threads load and unload all the time, and then the last walk has to do.
-    for attempt in 0..3 {
+    capture::<true>(skip, &mut buffer);
+    let known = depot::find_hashed(buffer.frames(), buffer.hash());
+    if known != StackId::NONE {
+        return known;
+    }
+    // A new stack has time: it is walked again without predictions, and its modules are checked. Another
+    // walk is needed once per replaced module; if other threads load and unload modules all the time,
+    // the last one has to do.
+    for _ in 0..3 {
         let epoch = engine::epoch();
-        here(skip + 1, &mut buffer);
-        let known = depot::find_hashed(buffer.frames(), buffer.hash());
-        if known != StackId::NONE {
-            return known;
-        }
+        here(skip.saturating_add(1), &mut buffer);
         if engine::is_unchanged(buffer.frames(), epoch) {
             break;
         }
-        if attempt < 2 {
-            statistics::REWALKS.count();
-        }
+        statistics::REWALKS.count();
     }
     depot::insert_hashed(buffer.frames(), buffer.hash())
 }

@@ -9,9 +9,10 @@
 //! Rules are remembered by address, and `dlclose` can give an address a new meaning. So the modules for
 //! which rules were remembered are remembered too, by an identity: where the module lies, and its first
 //! kilobyte, which has the sizes of all segments and, as common linkers write it, the build id. Every
-//! stack that was never seen before is checked: if one of its frames lies in a module with another identity, all rules
-//! are forgotten and the stack is walked again. A wrong rule can't go unnoticed for long, because the
-//! stack that comes of it is a new one.
+//! stack that was never seen before is checked: if one of its frames lies in a module with another
+//! identity, all rules are forgotten and the stack is walked again. A wrong rule can't go unnoticed for
+//! long, because the stack that comes of it is a new one. (Two modules without build ids and with
+//! segments of equal sizes, one loaded in the other's place, are not told apart.)
 
 use super::{elf::Image, maps, table::Table};
 use crate::sync::{Mutex, Rank};

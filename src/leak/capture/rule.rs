@@ -66,9 +66,7 @@ impl Packed {
     pub(super) fn new(rule: Rule) -> Self {
         let other = |which: u64, rest: u64| Self(KIND_OTHER | which << WHICH_SHIFT | rest << OFFSET_SHIFT);
         match rule {
-            Rule::Frame { base, cfa, bp_below }
-                if fits(cfa, CFA_BITS) && fits(bp_below, BITS - BELOW_SHIFT) =>
-            {
+            Rule::Frame { base, cfa, bp_below } if is_plain(cfa, bp_below) => {
                 let kind = if base == Base::Sp { KIND_SP } else { KIND_BP };
                 let (cfa, below) = (u64::from(cfa / SLOT_BYTES), u64::from(bp_below / SLOT_BYTES));
                 Self(kind | cfa << KIND_BITS | below << BELOW_SHIFT)
@@ -86,7 +84,7 @@ impl Packed {
     /// The rule, or `None` for [`Self::NONE`].
     pub(super) fn unpack(self) -> Option<Rule> {
         if self.is_frame() {
-            let base = if self.on_sp() { Base::Sp } else { Base::Bp };
+            let base = if self.is_frame_on(Base::Sp) { Base::Sp } else { Base::Bp };
             return Some(Rule::Frame { base, cfa: self.cfa() as u32, bp_below: self.bp_below() as u32 });
         }
         if self == Self::NONE {
@@ -102,19 +100,25 @@ impl Packed {
         })
     }
 
-    /// Whether it is a [`Rule::Frame`] and nothing stands above its bits; the three below are only for
-    /// those.
+    /// Whether it is a [`Rule::Frame`] and nothing stands above its bits; the last three are only for
+    /// those, and look at nothing above.
     #[inline(always)]
     pub(super) fn is_frame(self) -> bool {
-        // Kinds 1 and 2 become 0 and 1, the others 2 and 3, and whatever is above the rule stays there.
-        const KIND_AND_ABOVE: u64 = 3 | !((1 << BITS) - 1);
-        self.0.wrapping_sub(KIND_SP) & KIND_AND_ABOVE <= KIND_BP - KIND_SP
+        self.is_frame_on(Base::Sp) || self.is_frame_on(Base::Bp)
     }
 
-    /// Whether the CFA is counted from the stack pointer.
+    /// As [`Self::is_frame`], with the CFA counted from `base`.
     #[inline(always)]
-    pub(super) fn on_sp(self) -> bool {
-        self.0 & 3 == KIND_SP
+    pub(super) fn is_frame_on(self, base: Base) -> bool {
+        const KIND_AND_ABOVE: u64 = 3 | !((1 << BITS) - 1);
+        self.0 & KIND_AND_ABOVE == if base == Base::Sp { KIND_SP } else { KIND_BP }
+    }
+
+    /// For a frame: whether the CFA is counted from the stack pointer. Looks at one bit.
+    #[inline(always)]
+    pub(super) fn is_on_sp(self) -> bool {
+        const { assert!(KIND_SP & 1 == 1 && KIND_BP & 1 == 0) };
+        self.0 & 1 == 1
     }
 
     /// Bytes from the base to the CFA.
@@ -127,8 +131,14 @@ impl Packed {
     /// Bytes from the saved frame pointer up to the CFA, 0 if it was not saved.
     #[inline(always)]
     pub(super) fn bp_below(self) -> usize {
-        (self.0 >> BELOW_SHIFT) as usize * SLOT_BYTES as usize
+        // As above: a shift to where the slots' zero bits are cut off.
+        (self.0 >> (BELOW_SHIFT - 3)) as usize & (((1 << (BITS - BELOW_SHIFT)) - 1) << 3)
     }
+}
+
+/// Whether a frame's numbers fit, and a walk can rely on both slots lying between the base and the CFA.
+fn is_plain(cfa: u32, bp_below: u32) -> bool {
+    fits(cfa, CFA_BITS) && fits(bp_below, BITS - BELOW_SHIFT) && cfa >= SLOT_BYTES && bp_below <= cfa
 }
 
 fn fits(bytes: u32, bits: u32) -> bool {
@@ -142,7 +152,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_that_fit_come_back(on_sp: bool, cfa in 0u32..1 << CFA_BITS, below in 0u32..1 << (BITS - BELOW_SHIFT)) {
+        fn frames_that_fit_come_back(on_sp: bool, cfa in 1u32..1 << CFA_BITS, below in 0u32..1 << (BITS - BELOW_SHIFT)) {
+            let below = below.min(cfa);
             let base = if on_sp { Base::Sp } else { Base::Bp };
             let rule = Rule::Frame { base, cfa: cfa * 8, bp_below: below * 8 };
             let packed = Packed::new(rule);
@@ -167,7 +178,9 @@ mod tests {
         let complex = |rule| assert_eq!(Packed::new(rule).unpack(), Some(Rule::Complex));
         complex(Rule::Frame { base: Base::Sp, cfa: 12, bp_below: 0 });
         complex(Rule::Frame { base: Base::Sp, cfa: 8 << CFA_BITS, bp_below: 0 });
-        complex(Rule::Frame { base: Base::Bp, cfa: 16, bp_below: 8 << (BITS - BELOW_SHIFT) });
+        complex(Rule::Frame { base: Base::Sp, cfa: 0, bp_below: 0 });
+        complex(Rule::Frame { base: Base::Sp, cfa: 16, bp_below: 24 });
+        complex(Rule::Frame { base: Base::Bp, cfa: 1 << 16, bp_below: 8 << (BITS - BELOW_SHIFT) });
         complex(Rule::Realigned { offset: OFFSET_BIAS });
         assert_eq!(Packed::NONE.unpack(), None);
         assert!(!Packed::NONE.is_frame());

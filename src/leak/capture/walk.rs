@@ -1,22 +1,24 @@
 //! The walk from frame to frame, for x86-64.
 //!
 //! ```text
-//! fast loop                    one probe of the table, two loads per frame
-//!   rule not found, odd, or beyond what is proven readable
+//! fast loop (run)              an entry of the table, two loads from the stack per frame
+//!   entry not where predicted
+//!       └─> looked up by hash
+//!   no rule yet, an odd one, or beyond what is proven readable
 //!       └─> careful step       finds the module, evaluates its table, remembers the rule
 //!             guessed, or passed a signal frame
 //!                 └─> careful steps to the end of the stack
 //! ```
 
 use super::{
-    Sink,
+    Sink, Writer,
     cfi::{self, Cfa, Row, Saved},
     expression::{self, Inputs},
     modules,
     rule::{Base, Packed, Rule},
     stack::{self, Range},
     statistics,
-    table::{ADDRESS_BITS, Table},
+    table::{ADDRESS_BITS, Key, Place, Table},
 };
 use crate::sys::probe;
 
@@ -57,46 +59,121 @@ fn is_code_address(address: usize) -> bool {
     (LOWEST_CODE..1 << ADDRESS_BITS).contains(&address)
 }
 
-/// Puts the return address of every frame from that of `cursor` outwards into `sink`, until it has enough
-/// or the stack ends.
+/// Puts the address of every frame, from that of `cursor` outwards, into `sink`, until it has enough or the
+/// stack ends. With `PREDICTED` entries of the table are found by prediction first, else by hash only.
 ///
 /// # Safety
 /// `cursor` must hold the registers of a running function of this thread.
 #[inline(always)]
-pub(super) unsafe fn walk<'a>(cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> Sink<'a> {
-    let Cursor { mut pc, mut sp, mut bp, mut range, .. } = cursor;
+pub(super) unsafe fn walk<'a, const PREDICTED: bool>(
+    cursor: Cursor,
+    rules: &Table,
+    mut sink: Sink<'a>,
+) -> Sink<'a> {
+    let mut range = cursor.range;
+    let place = Key::new(cursor.pc).place();
+    let mut at = Position { pc: cursor.pc, sp: cursor.sp, bp: cursor.bp, place, callee: place };
     loop {
-        let rule = rules.hit(pc);
-        let cfa = (if rule.on_sp() { sp } else { bp }).wrapping_add(rule.cfa());
-        let below = rule.bp_below();
-        // size - 1 wraps around if the CFA is at sp, and is too large if it is below.
-        let size = cfa.wrapping_sub(sp);
-        let is_inside = size.wrapping_sub(1) < range.end().wrapping_sub(sp) && size >= 8 && below <= size;
-        if rule.is_frame() && is_inside {
-            if below != 0 {
-                // SAFETY: sp <= cfa - below, and cfa <= end; in a trusted walk all between the start and
-                // the end of its range can be read (see `stack`). Slots are multiples of eight below the
-                // CFA, so the word does not reach beyond it.
-                bp = unsafe { stack::load(cfa - below) };
-            }
-            // SAFETY: as above: cfa - 8 >= sp.
-            pc = unsafe { stack::load(cfa - 8) };
-            sp = cfa;
-            if !is_code_address(pc) {
+        // SAFETY: these are the registers of a running function, or of one that waits for it, found by
+        // call frame information alone: an untrusted range leaves the loop below.
+        at = unsafe { run::<PREDICTED>(at, range.end(), rules, &mut sink) };
+        if sink.is_full() {
+            if !sink.start_over() {
                 return sink;
             }
-        } else {
-            let here = Cursor { pc, sp, bp, range, is_interrupted: false };
-            let Some(next) = careful_step(here, rules) else { return sink };
-            if !next.range.is_trusted() {
-                return walk_carefully(next, rules, sink);
-            }
-            Cursor { pc, sp, bp, range, .. } = next;
+            continue;
         }
-        if !sink.push(pc) {
+        if !is_code_address(at.pc) {
             return sink;
         }
+        if let Some(found) = rules.locate(at.pc).filter(|&found| found != at.place) {
+            // Not every time, or threads would fight over the line of a function with many callers.
+            if PREDICTED && (sink.hasher.one_in_16() || !rules.has_prediction(at.callee)) {
+                rules.predict(at.callee, found);
+            }
+            at.place = found;
+            continue;
+        }
+        if !sink.push(at.pc) {
+            return sink;
+        }
+        let here = Cursor { pc: at.pc, sp: at.sp, bp: at.bp, range, is_interrupted: false };
+        let Some(next) = careful_step(here, rules) else { return sink };
+        if !next.range.is_trusted() {
+            return walk_carefully(next, rules, sink);
+        }
+        range = next.range;
+        let place = Key::new(next.pc).place();
+        at = Position { pc: next.pc, sp: next.sp, bp: next.bp, place, callee: at.place };
     }
+}
+
+/// How far the fast loop has come: a frame's registers, the place where its entry should stand, and that
+/// of the frame before.
+#[derive(Clone, Copy)]
+struct Position {
+    pc: usize,
+    sp: usize,
+    bp: usize,
+    place: Place,
+    callee: Place,
+}
+
+/// The fast loop: goes on as long as entries are where they should be, rules are plain, and all that they
+/// ask for lies below `end`. The frame that it returns with is not yet in the sink.
+///
+/// A function of its own, so that nothing but its dozen values competes for registers. What waits for a
+/// load from the stack is only compared with what was predicted; the address of the next load comes from
+/// the table.
+///
+/// # Safety
+/// `at` must hold the registers of a function of this thread that is running or waits for its callee, and
+/// everything from its stack pointer up to `end` must be readable.
+#[inline(never)]
+unsafe fn run<const PREDICTED: bool>(
+    at: Position,
+    end: usize,
+    rules: &Table,
+    sink: &mut Sink<'_>,
+) -> Position {
+    let Position { mut pc, mut sp, mut bp, mut place, mut callee } = at;
+    let mut writer = sink.writer();
+    loop {
+        let key = Key::new(pc);
+        let entry = rules.entry(place);
+        if !entry.rule_for(key).is_frame() || writer.is_full() {
+            break;
+        }
+        let rule = entry.rule();
+        let base = if rule.is_on_sp() {
+            sp
+        } else if bp.wrapping_sub(sp) < end.wrapping_sub(sp) {
+            bp
+        } else {
+            break;
+        };
+        // The base lies below `end`, so that adding to it can't wrap around.
+        let cfa = base.wrapping_add(rule.cfa());
+        if cfa > end {
+            break;
+        }
+        writer.push(pc, key.product());
+        let below = rule.bp_below();
+        if below != 0 {
+            // SAFETY: sp <= base <= cfa - below by the rule's invariant, and cfa <= end, so that the
+            // caller vouches for the word. Slots are eight bytes or more below the CFA, so it does not
+            // reach beyond.
+            bp = unsafe { stack::load(cfa - below) };
+        }
+        // SAFETY: as above: cfa - 8 >= base.
+        pc = unsafe { stack::load(cfa - 8) };
+        sp = cfa;
+        callee = place;
+        place = if PREDICTED { rules.predicted(place) } else { Key::new(pc).place() };
+    }
+    let Writer { next, hasher, .. } = writer;
+    sink.accept(next, hasher);
+    Position { pc, sp, bp, place, callee }
 }
 
 /// The rest of a walk that has guessed or passed a signal frame, from a frame not yet in the sink.
@@ -110,6 +187,24 @@ fn walk_carefully<'a>(mut cursor: Cursor, rules: &Table, mut sink: Sink<'a>) -> 
         }
     }
     sink
+}
+
+/// Walks until a frame lies in `code` and returns its caller's stack pointer.
+///
+/// # Safety
+/// As for [`walk`].
+pub(super) unsafe fn caller_of_function(
+    mut cursor: Cursor,
+    rules: &Table,
+    code: core::ops::Range<usize>,
+) -> Option<usize> {
+    loop {
+        let next = careful_step(cursor, rules)?;
+        if code.contains(&cursor.pc) {
+            return Some(next.sp);
+        }
+        cursor = next;
+    }
 }
 
 /// One step with every check, whatever the rule. `None` at the end of the stack.

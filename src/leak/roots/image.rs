@@ -28,7 +28,7 @@ struct Segment {
 
 /// Calls `each` for the loaded segments in the header table at `table` of `count` entries of `bytes`.
 fn for_each_segment(table: usize, count: usize, bytes: usize, read: Read<'_>, each: &mut dyn FnMut(Segment)) {
-    for header in (0..count.min(MOST_HEADERS)).map(|i| table + i * bytes) {
+    for header in (0..count.min(MOST_HEADERS)).map(|i| table.wrapping_add(i * bytes)) {
         let (Some(kind), Some(start), Some(size)) =
             (read(header), read(header + VADDR_AT), read(header + MEMSZ_AT))
         else {
@@ -90,7 +90,7 @@ pub(super) fn for_each_data(read: Read<'_>, each: &mut dyn FnMut(Range)) {
         let Some(bias) = read(map) else { break };
         let mut data = |segment: Segment| {
             if segment.writable {
-                each((bias + segment.start, bias + segment.end));
+                each((bias.wrapping_add(segment.start), bias.wrapping_add(segment.end)));
             }
         };
         if first {

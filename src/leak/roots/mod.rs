@@ -55,7 +55,7 @@ mod threads;
 pub(crate) use regions::{register, unregister};
 
 use crate::leak::{
-    glibc,
+    capture, depot, glibc,
     own_memory::{self, Buffer, NoMemory},
     stop_world::{Range, StoppedWorld},
 };
@@ -292,6 +292,8 @@ impl<'a> Finder<'a> {
         let mut add = |range| result = result.and_then(|()| owned.add(range)).and_then(|()| cover.add(range));
         (self.search.owned)(&mut add);
         own_memory::for_each(&mut |start, end| add((start, end)));
+        capture::for_each_mapping(|at, bytes| add((at.0, at.0 + bytes)));
+        depot::for_each_mapping(|at, bytes| add((at.0, at.0 + bytes)));
         result?;
         owned.seal();
         self.owned = owned;

@@ -30,11 +30,13 @@ pub(crate) enum Source {
 pub(super) fn for_each(pid: u32, layout: Option<&Layout>, mut each: impl FnMut(u32)) -> Source {
     let own = thread_id();
     let mut found_own = false;
-    // In a namespace of processes without a /proc of its own the numbers are those of the outer one.
-    // Then the own number is missing, or belongs to nobody here.
-    directory::for_each_number(c"/proc/self/task", |tid| found_own |= tid == own);
+    directory::for_each_number(c"/proc/self/task", |tid| {
+        found_own |= tid == own;
+        each(tid);
+    });
+    // In a namespace of processes without a /proc of its own the numbers are those of the outer one:
+    // they belong to nobody here, and the own one is missing.
     if found_own {
-        directory::for_each_number(c"/proc/self/task", each);
         return Source::Proc;
     }
     each(own);

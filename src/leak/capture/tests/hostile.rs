@@ -25,8 +25,7 @@ const WITH_FRAME_POINTER: &[u8] = &[0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0xd7, 0x
 const WITHOUT_FRAME_POINTER: &[u8] =
     &[0x48, 0x83, 0xec, 8, 0x48, 0x89, 0xd7, 0xff, 0xd6, 0x48, 0x83, 0xc4, 8, 0xc3];
 
-/// Calls generated code, with the stack as it is just outside of it. In C, so that the caller has no
-/// frame of its own between.
+/// Calls generated code, and says what the stack is just outside of it.
 #[inline(never)]
 fn capture_around(function: Function) -> (Captured, Vec<usize>) {
     let outside = truth();
@@ -101,7 +100,7 @@ proptest! {
         for is_interrupted in [false, true] {
             let mut buffer = StackBuffer::new();
             let (rules, sink) = (by_tables::table().unwrap(), buffer.sink(0, MAX_FRAMES));
-            buffer.len = walk::walk_from([pc, sp, bp], is_interrupted, rules, sink).len;
+            buffer.len = walk::walk_from([pc, sp, bp], is_interrupted, rules, sink).finish().0;
             assert!(buffer.frames().iter().all(|pc| (4096..1 << 47).contains(pc)));
         }
     }
@@ -113,5 +112,5 @@ fn mappings_are_named() {
     let mut found = Vec::new();
     for_each_mapping(|at, bytes| found.push((at, bytes)));
     assert_eq!(found.len(), 1);
-    assert!(found[0].0 != Addr(0) && found[0].1 == 1 << 19);
+    assert!(found[0].0 != Addr(0) && found[0].1 == 1 << 20);
 }

@@ -154,7 +154,7 @@ fn chains_of_frame_pointers() {
     extern "C" fn capture_chain(result: *mut c_void) {
         let mut buffer = StackBuffer::new();
         // SAFETY: the registers are this function's, which is running.
-        buffer.len = unsafe { chain::walk(chain::Cursor::here(), buffer.sink(0, MAX_FRAMES)) }.len;
+        buffer.len = unsafe { chain::walk(chain::Cursor::here(), buffer.sink(1, MAX_FRAMES)) }.finish().0;
         // SAFETY: as in `capture_into`.
         unsafe { *result.cast::<Captured>() = Captured { ours: buffer.frames().to_vec(), truth: truth() } };
     }
@@ -190,20 +190,36 @@ fn skipping_leaves_out_the_innermost() {
     prepare();
     let mut buffer = StackBuffer::new();
     let all = here(0, &mut buffer).to_vec();
-    for skip in [1, 2, 1000] {
+    for skip in [1, 2, all.len(), 1000] {
         let rest = here(skip, &mut buffer);
         assert_eq!(rest, all.get(skip..).unwrap_or(&[]));
         assert_eq!(buffer.hash(), depot::hash(all.get(skip..).unwrap_or(&[])));
     }
 }
 
+/// Records the stack, and captures the truth.
+extern "C" fn record_into(result: *mut c_void) {
+    let id = record(0);
+    // SAFETY: every test passes a `Captured` of its own.
+    unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
+}
+
+/// Callers change all the time, so that many predictions are wrong.
+#[test]
+fn wrong_predictions_do_not_show() {
+    prepare();
+    for i in 0..400i32 {
+        let function =
+            c_frames().function(["plain", "registers", "variable", "realigned"][i as usize * 7 % 4]);
+        let mut captured = Captured::default();
+        // SAFETY: as in `capture_in`.
+        unsafe { function(i * 5 % 9, record_into, (&raw mut captured).cast()) };
+        captured.assert_equal();
+    }
+}
+
 #[test]
 fn recorded_stacks_start_at_the_caller() {
-    extern "C" fn record_into(result: *mut c_void) {
-        let id = record(0);
-        // SAFETY: the test passes a `Captured`.
-        unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
-    }
     prepare();
     let mut ids = vec![];
     for _ in 0..3 {

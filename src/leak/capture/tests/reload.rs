@@ -18,12 +18,6 @@ fn modules_are_found_without_the_finder_too() {
     });
 }
 
-extern "C" fn record_into(result: *mut c_void) {
-    let id = record(0);
-    // SAFETY: the test passes a `Captured`.
-    unsafe { *result.cast::<Captured>() = Captured { ours: depot::frames(id).to_vec(), truth: truth() } };
-}
-
 /// Loads a library whose frames have `bytes`, records a stack through it, and says where it lay.
 fn record_through(bytes: usize) -> (usize, Captured) {
     let library = Library::build("plugin.c", &[&std::format!("-DFRAME_BYTES={bytes}")]);
@@ -38,7 +32,7 @@ fn record_through(bytes: usize) -> (usize, Captured) {
 #[test]
 fn a_replaced_library_does_not_mislead() {
     prepare();
-    // Other tests map memory at the same time, so the place is not always free. The fork has one thread.
+    // Other tests map memory at the same time, so the place would not always be free. A child has one thread.
     let child = in_child(|| {
         let mut replaced = 0;
         for bytes in (0..12).map(|i| 1000 + i * 64) {
@@ -58,11 +52,8 @@ fn a_replaced_library_does_not_mislead() {
 fn in_child(body: impl FnOnce() + std::panic::UnwindSafe) -> i32 {
     // Another thread of the test program may hold a lock of libc now, which the child would wait for
     // without end; `alarm` ends it then.
-    before_fork();
     // SAFETY: the child runs a test and exits without unwinding into its parent's frames.
     let pid = unsafe { libc::fork() };
-    // SAFETY: taken above, on both sides of the fork.
-    unsafe { after_fork() };
     if pid == 0 {
         // SAFETY: the child's own alarm and end.
         unsafe {

@@ -1,7 +1,7 @@
 //! Threads for marking in parallel, made without libc.
 
-use super::own_memory;
 use crate::base::{Addr, align_up};
+use crate::leak::own_memory;
 use crate::sys::{auxv::kernel_page_bytes, clone, futex};
 use core::sync::atomic::{AtomicU32, Ordering::Acquire};
 
@@ -28,7 +28,7 @@ struct Worker<'a> {
     work: &'a (dyn Fn(usize) + Sync),
 }
 
-/// See [`super::snapshot::run_workers`].
+/// See [`super::run_workers`].
 pub(super) fn run(count: usize, stack_bytes: usize, work: &(dyn Fn(usize) + Sync)) -> usize {
     let mut stacks = [Addr(0); MOST];
     let mut started = 0;

@@ -1,0 +1,175 @@
+//! Runs one program once under one allocator and takes down what it cost.
+
+use crate::cli::Clock;
+use crate::compile::Tools;
+use crate::peers::Allocator;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// What one run cost.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Measurement {
+    /// Nanoseconds per operation as the workload itself counts them; the whole run if it does not.
+    pub ns_per_op: f64,
+    /// Operations behind `ns_per_op`.
+    pub ops: f64,
+    /// Wall time of the whole process, in nanoseconds.
+    pub wall_ns: f64,
+    /// User and system time of the process and its children, in nanoseconds.
+    pub cpu_ns: f64,
+    /// The largest resident set of the process or of one of its children, in KiB; less what was there before the
+    /// first allocation, where the workload tells.
+    pub peak_kib: f64,
+    /// Page faults that needed no disk.
+    pub faults: f64,
+    /// Seconds, live bytes, resident bytes: memory over time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<[f64; 3]>,
+    /// Memory held at the end of each phase of a fragmentation workload.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
+}
+
+/// Bytes held after one phase, against bytes alive.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// What the phase did.
+    pub name: String,
+    /// Bytes the workload holds.
+    pub live: f64,
+    /// Resident bytes when the phase ended, one second later, ten seconds later.
+    pub held: [f64; 3],
+}
+
+/// A command to be measured.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables set for it.
+    pub variables: Vec<(String, OsString)>,
+}
+
+impl Task {
+    /// A program with arguments.
+    pub fn new<A: Into<OsString>>(
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Task {
+        Task {
+            program: program.into(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// With one more variable in its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Task {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it under `allocator`, in the folder of the tools; an error says what went wrong, in a line.
+    pub fn measure(&self, tools: &Tools, allocator: &Allocator) -> Result<Measurement, String> {
+        let costs = tools.path("costs.txt");
+        let preload =
+            allocator.library.as_ref().map_or("-".into(), |library| library.clone().into_os_string());
+        let output = Command::new(tools.path("measure"))
+            .arg(&costs)
+            .arg(preload)
+            .arg(&self.program)
+            .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("BENCH_CLOCK", if tools.clock == Clock::Cpu { "cpu" } else { "wall" })
+            .env_remove("LD_PRELOAD")
+            .env_remove("BESOM_LIB")
+            .current_dir(&tools.folder)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("measure: {error}"))?;
+        check(&output)?;
+        let costs = std::fs::read_to_string(costs).map_err(|error| format!("costs.txt: {error}"))?;
+        let mut measurement = parse_costs(&costs).ok_or("costs.txt is not as expected")?;
+        if tools.clock == Clock::Cpu {
+            measurement.ns_per_op = measurement.cpu_ns;
+        }
+        parse_lines(&String::from_utf8_lossy(&output.stdout), &mut measurement);
+        Ok(measurement)
+    }
+}
+
+/// An error for a run that did not end well, or whose dynamic linker could not preload.
+fn check(output: &Output) -> Result<(), String> {
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last = words.lines().last().unwrap_or("no message").to_string();
+    if !output.status.success() {
+        return Err(match output.status.code() {
+            Some(code) if code > 128 => format!("killed by signal {}: {last}", code - 128),
+            Some(code) => format!("exit status {code}: {last}"),
+            None => "the launcher was killed".into(),
+        });
+    }
+    match words.lines().find(|line| line.contains("cannot be preloaded")) {
+        Some(line) => Err(line.to_string()),
+        None => Ok(()),
+    }
+}
+
+fn parse_costs(text: &str) -> Option<Measurement> {
+    let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let &[wall_ns, user_us, system_us, peak_kib, faults, _] = numbers.as_slice() else { return None };
+    let cpu_ns = (user_us + system_us) * 1e3;
+    Some(Measurement {
+        ns_per_op: wall_ns,
+        ops: 1.0,
+        wall_ns,
+        cpu_ns,
+        peak_kib,
+        faults,
+        ..Measurement::default()
+    })
+}
+
+/// Reads the lines described in `workloads/common.h`; all others belong to the program.
+fn parse_lines(text: &str, into: &mut Measurement) {
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN);
+        match words.first() {
+            Some(&"result") if number(1) > 0.0 => (into.ns_per_op, into.ops) = (number(1), number(2)),
+            Some(&"operations") if number(1) > 0.0 => {
+                (into.ns_per_op, into.ops) = (into.ns_per_op / number(1), number(1));
+            }
+            Some(&"base") if number(1) >= 0.0 => {
+                into.peak_kib = (into.peak_kib - number(1) / 1024.0).max(1.0)
+            }
+            Some(&"sample") => into.samples.push([number(1), number(2), number(3)]),
+            Some(&"phase") if words.len() == 6 => into.phases.push(Phase {
+                name: words[1].into(),
+                live: number(2),
+                held: [number(3), number(4), number(5)],
+            }),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_and_lines_are_read_back() {
+        let mut measurement = parse_costs("2000 1 2 300 4 0\n").unwrap();
+        assert_eq!((measurement.wall_ns, measurement.cpu_ns, measurement.peak_kib), (2000.0, 3000.0, 300.0));
+        parse_lines("hello\nresult 7.5 100\nsample 0.1 10 20\nphase free 1 2 3 4\n", &mut measurement);
+        assert_eq!((measurement.ns_per_op, measurement.ops), (7.5, 100.0));
+        assert_eq!(measurement.samples, [[0.1, 10.0, 20.0]]);
+        assert_eq!(measurement.phases[0].held, [2.0, 3.0, 4.0]);
+        assert!(parse_costs("1 2 3").is_none());
+    }
+}

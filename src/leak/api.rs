@@ -1,0 +1,192 @@
+//! The leak finder for Rust programs, as `besom::leak`.
+
+use super::check::{self, Trigger};
+use super::ignore::{self, Ignored};
+use super::{is_on, roots, scope};
+use crate::base::Addr;
+use crate::report::{Amount as Counted, Kind, Totals};
+use crate::sys::message::say;
+use core::hint::black_box;
+use core::marker::PhantomData;
+
+/// A number of blocks, and the bytes that the program asked for in them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Amount {
+    /// Bytes as requested.
+    pub bytes: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+impl From<Counted> for Amount {
+    fn from(Counted { bytes, blocks }: Counted) -> Self {
+        Self { bytes, blocks }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Nothing points to these blocks.
+    pub definitely_lost: Amount,
+    /// Only lost blocks point to these.
+    pub indirectly_lost: Amount,
+    /// Only pointers into their inside keep these.
+    pub possibly_lost: Amount,
+    /// The program can still reach these.
+    pub still_reachable: Amount,
+    /// Lost, but a suppression hides them.
+    pub suppressed: Amount,
+}
+
+impl Summary {
+    /// What is definitely or indirectly lost: what decides the exit status.
+    pub fn leaked(&self) -> Amount {
+        let (definite, indirect) = (self.definitely_lost, self.indirectly_lost);
+        Amount { bytes: definite.bytes + indirect.bytes, blocks: definite.blocks + indirect.blocks }
+    }
+}
+
+impl From<Totals> for Summary {
+    fn from(totals: Totals) -> Self {
+        Self {
+            definitely_lost: totals.get(Kind::Definite).into(),
+            indirectly_lost: totals.get(Kind::Indirect).into(),
+            possibly_lost: totals.get(Kind::Possible).into(),
+            still_reachable: totals.get(Kind::Reachable).into(),
+            suppressed: totals.get(Kind::Suppressed).into(),
+        }
+    }
+}
+
+/// Looks for leaks now and reports them as at exit; the program goes on. `None` if leak mode is off or the
+/// check could not be made; a line on standard error says which.
+///
+/// Stops all threads for the time of a `fork`. Not for signal handlers.
+pub fn try_check() -> Option<Summary> {
+    if !is_on() {
+        say!("leak check: leak mode is off; start the program with BESOM_OPTIONS=leak=1");
+        return None;
+    }
+    check::run(Trigger::CallRecoverable).map(Summary::from)
+}
+
+/// As [`try_check`]; if there was no check, the summary is all zeros.
+pub fn check() -> Summary {
+    try_check().unwrap_or_default()
+}
+
+/// Takes the object that `object` points to or into out of all reports, and with it what only it holds,
+/// until it is freed. `false` if there is no such object or leak mode is off.
+pub fn ignore<T: ?Sized>(object: *const T) -> bool {
+    ignore::object(Addr::of(object.cast::<u8>())) != Ignored::NotAnObject
+}
+
+/// While it lives, what this thread allocates is never reported. Such scopes nest.
+///
+/// ```
+/// let _scope = besom::leak::Disabled::new();
+/// let table: &'static mut [u8] = Box::leak(Box::new([0; 4096]));
+/// # let _ = table;
+/// ```
+#[derive(Debug)]
+pub struct Disabled {
+    /// The counter is the thread's: the guard has to stay with it.
+    stays: PhantomData<*const ()>,
+}
+
+impl Disabled {
+    /// Begins the scope.
+    #[must_use = "the scope ends when this is dropped"]
+    pub fn new() -> Self {
+        scope::disable();
+        Self { stays: PhantomData }
+    }
+}
+
+impl Default for Disabled {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Disabled {
+    fn drop(&mut self) {
+        scope::enable();
+    }
+}
+
+/// A place outside the heap where the program keeps pointers, such as memory of a device or of another
+/// allocator: what these point to is reachable while this lives.
+#[derive(Debug)]
+pub struct RootRegion {
+    start: usize,
+    bytes: usize,
+}
+
+impl RootRegion {
+    /// Registers the `bytes` bytes from `start` on. They are read during checks as far as they can be read.
+    /// `None` without memory to note it in.
+    pub fn new(start: *const u8, bytes: usize) -> Option<Self> {
+        roots::register(start.addr(), bytes).ok()?;
+        Some(Self { start: start.addr(), bytes })
+    }
+}
+
+impl Drop for RootRegion {
+    fn drop(&mut self) {
+        roots::unregister(self.start, self.bytes);
+    }
+}
+
+/// Runs `body` and panics if more is definitely or indirectly lost after it than before. For tests:
+///
+/// ```no_run
+/// #[global_allocator]
+/// static ALLOC: besom::Besom = besom::Besom;
+///
+/// fn main() {
+///     let sum = besom::leak::assert_no_leaks(|| vec![1, 2, 3].iter().sum::<i32>());
+///     assert_eq!(sum, 6);
+/// }
+/// ```
+///
+/// It checks the whole process twice, so other threads should be quiet: `cargo test -- --test-threads=1`. What
+/// is lost is reported on standard error with the stacks that allocated it.
+///
+/// # Panics
+/// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.
+#[track_caller]
+pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
+    let before = checked().leaked();
+    let result = apart(body);
+    wipe_dead_stack();
+    let after = checked().leaked();
+    let (bytes, blocks) =
+        (after.bytes.saturating_sub(before.bytes), after.blocks.saturating_sub(before.blocks));
+    assert!(blocks == 0, "{bytes} bytes leaked in {blocks} blocks");
+    result
+}
+
+#[track_caller]
+fn checked() -> Summary {
+    try_check().expect("leaks can be checked for")
+}
+
+/// Runs `body` in frames of its own, which are dead afterwards.
+#[inline(never)]
+fn apart<R>(body: impl FnOnce() -> R) -> R {
+    black_box(body())
+}
+
+/// More than most test bodies use; what lies deeper may hide a leak.
+const WIPED_BYTES: usize = 64 << 10;
+
+/// Overwrites the dead part of the stack: its words would pass for live ones as soon as the check's own
+/// frames lie over them.
+#[inline(never)]
+fn wipe_dead_stack() {
+    let mut dead = [0u8; WIPED_BYTES];
+    black_box(&mut dead);
+}

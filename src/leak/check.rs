@@ -1,0 +1,449 @@
+//! A leak check, from the stop to the report.
+//!
+//! 1. One check at a time.
+//! 2. Take every lock of the heap, so that no stopped thread holds one: what is copied is consistent.
+//! 3. Stop the world (`stop_world`).
+//! 4. Fork (`snapshot`). The world goes on and the locks are given back; the rest happens in the child,
+//!    or, if there can be no child, in the stopped process.
+//! 5. Number the objects, mark from the roots, classify (`mark`).
+//! 6. Suppress, group and write the report (`report`).
+//! 7. Hand the totals back, and a list of what was lost, by which the process remembers what it has
+//!    reported and, if asked to, reclaims what two checks running found lost.
+
+use super::mark::{self, GroupKey, Groups, Marker, Objects, Reader};
+use super::own_memory::{self, NoMemory};
+use super::roots::{self, Kinds, Root, Search, What};
+use super::snapshot::{self, Outcome, Place, Plan};
+use super::stop_world::{self, Caller, How, Options, StoppedWorld};
+use super::trace::{Phase, Times};
+use super::{capture, depot, frame};
+use crate::base::Addr;
+use crate::config::{self, Key};
+use crate::heap::{self, tracking};
+use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
+use crate::sync::{Mutex, Rank};
+use crate::sys::{cpu, file::File, message, message::say};
+use alloc::{format, string::String, vec::Vec};
+
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// Why a check is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trigger {
+    /// The program ends.
+    Exit,
+    /// The program asked.
+    Call,
+    /// The program asked in LeakSanitizer's way, for what is new.
+    CallRecoverable,
+    /// A signal came.
+    Signal,
+    /// It was time.
+    Interval,
+    /// The heap has grown.
+    Growth,
+}
+
+impl Trigger {
+    /// The word for it in trace lines.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Call | Self::CallRecoverable => "call",
+            Self::Signal => "signal",
+            Self::Interval => "interval",
+            Self::Growth => "growth",
+        }
+    }
+}
+
+/// One check at a time in the process.
+static CHECKING: Mutex<()> = Mutex::new(Rank::LeakCheck, ());
+/// Checks made so far: the generation of objects allocated now.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// Whether this process has written a report.
+static HAS_REPORTED: AtomicBool = AtomicBool::new(false);
+/// Text of `__lsan_default_suppressions()`: address and length.
+static PROGRAM_SUPPRESSIONS: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+/// Checks made so far.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
+/// In a child of the program's: a check of the parent's is not this process's.
+pub(crate) fn reset_after_fork() {
+    HAS_REPORTED.store(false, Relaxed);
+}
+
+/// Sets the suppressions that the program brings along.
+pub(crate) fn set_program_suppressions(text: &'static [u8]) {
+    PROGRAM_SUPPRESSIONS.1.store(text.len(), Relaxed);
+    PROGRAM_SUPPRESSIONS.0.store(text.as_ptr().expose_provenance(), Release);
+}
+
+fn program_suppressions() -> &'static [u8] {
+    match PROGRAM_SUPPRESSIONS.0.load(Acquire) {
+        0 => &[],
+        // SAFETY: `set_program_suppressions` stored the parts of a static slice.
+        at => unsafe { core::slice::from_raw_parts(Addr(at).ptr(), PROGRAM_SUPPRESSIONS.1.load(Relaxed)) },
+    }
+}
+
+/// Most lost objects that are remembered from one check: 8 MiB of addresses, only touched as far as used.
+const MAX_LOST: usize = 1 << 20;
+
+/// What the child reports back.
+#[derive(Clone, Copy)]
+struct Result {
+    totals: Totals,
+    times: Times,
+    live_bytes: usize,
+    live_blocks: usize,
+    scanned_bytes: usize,
+    lost: usize,
+    workers: usize,
+    failed: bool,
+}
+
+// SAFETY: numbers and booleans, for which zero is a value.
+unsafe impl snapshot::Plain for Result {}
+
+/// Stack for the work: the demanglers recurse, and a program's own stack may be tiny.
+const WORK_STACK_BYTES: usize = 8 << 20;
+/// A check that takes longer than this is given up.
+const LIMIT_SECONDS: u32 = 600;
+/// Most workers by default: memory feeds no more on the usual machine.
+const MAX_DEFAULT_WORKERS: usize = 8;
+
+/// Makes a check and returns what it found; `None` if leak mode is off or the check failed, which was said.
+///
+/// Must not be called with a lock of the heap held, nor from a signal handler.
+pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
+    if !super::is_on() {
+        return None;
+    }
+    let _one = CHECKING.lock();
+    let mut times = Times::start();
+    let lost_list = own_memory::map_shared(MAX_LOST * size_of::<usize>());
+    // The first frame of the program's that waits for this; see `frame`.
+    let caller = caller_of(trigger);
+    let kept = Kept { trigger, lost_list };
+    lock_heap();
+    let world = match stop_world::stop(&stop_options(caller)) {
+        Ok(world) => world,
+        Err(error) => {
+            unlock_heap();
+            say!("leak check failed: the threads could not be stopped ({error:?})");
+            return None;
+        }
+    };
+    times.note(Phase::Stop);
+    let plan = Plan {
+        wait: true,
+        limit_seconds: LIMIT_SECONDS,
+        keep_file: message::output_fd(),
+        stack_bytes: WORK_STACK_BYTES,
+        in_place: false,
+    };
+    let mut paused = times;
+    let resumed = || {
+        unlock_heap();
+        paused.note(Phase::Fork);
+    };
+    let outcome = snapshot::run(world, &plan, resumed, |world, place, result: &mut Result| {
+        if let Place::InPlace(errno) = place {
+            say!("leak check: no copy of the process could be made (error {}); it waits meanwhile", errno.0);
+        }
+        // SAFETY: this is a copy of the process with one thread, or all its other threads are stopped.
+        unsafe { heap::arena::serve(|| work(world, place, &kept, times, result)) };
+    });
+    let result = match outcome {
+        Outcome::Done(result, _) if !result.failed => Some(result),
+        Outcome::Done(..) => None,
+        Outcome::Running(running) => {
+            drop(running);
+            None
+        }
+        Outcome::Failed(failure) => {
+            say!("leak check failed: {}", failure.text());
+            None
+        }
+    };
+    GENERATION.fetch_add(1, Relaxed);
+    HAS_REPORTED.store(true, Relaxed);
+    let totals = result.map(|result| {
+        let reclaimed = remember(&result, lost_list);
+        if config::is_on(Key::Trace) {
+            trace(trigger, &result, &paused, reclaimed);
+        }
+        super::trigger::note_live_bytes(result.live_bytes);
+        result.totals
+    });
+    if let Some(list) = lost_list {
+        // SAFETY: made above; the child has ended.
+        unsafe { own_memory::unmap(list) };
+    }
+    totals
+}
+
+/// What of the calling thread is scanned: at exit only what lies above the call of `exit`.
+#[inline(always)]
+fn caller_of(trigger: Trigger) -> Caller {
+    let here = 0usize;
+    let stack_pointer = Addr::of(&raw const here).0;
+    match trigger {
+        Trigger::Exit => {
+            // That frame is in the middle of a call: nothing of it lies below its stack pointer, and the
+            // red zone there would be what `main` has left behind.
+            let frame = frame::of_exit().map(|sp| sp + stop_world::RED_ZONE_BYTES);
+            Caller { stack_pointer: frame.unwrap_or(stack_pointer), registers: None }
+        }
+        _ => Caller { stack_pointer, registers: Some(stop_world::save_registers()) },
+    }
+}
+
+fn stop_options(caller: Caller) -> Options {
+    Options {
+        signal: stop_world::DEFAULT_SIGNAL,
+        limit_milliseconds: config::get(Key::StopTimeout) as u64,
+        caller,
+    }
+}
+
+fn lock_heap() {
+    heap::fork::prepare();
+    capture::before_fork();
+    // SAFETY: the heap's locks are held.
+    unsafe { heap::pages::note_top() };
+}
+
+fn unlock_heap() {
+    // SAFETY: `lock_heap` took them in this thread.
+    unsafe {
+        capture::after_fork();
+        heap::fork::release(false);
+    }
+}
+
+/// What the work gets besides the world.
+struct Kept {
+    trigger: Trigger,
+    lost_list: Option<Addr>,
+}
+
+fn work(world: &StoppedWorld, place: Place, kept: &Kept, mut times: Times, result: &mut Result) {
+    if let Err(NoMemory) = try_work(world, place, kept, &mut times, result) {
+        say!("leak check failed: no memory for its tables");
+        result.failed = true;
+    }
+    result.times = times;
+}
+
+fn try_work(
+    world: &StoppedWorld,
+    place: Place,
+    kept: &Kept,
+    times: &mut Times,
+    result: &mut Result,
+) -> core::result::Result<(), NoMemory> {
+    times.note(Phase::Fork);
+    let objects = Objects::new()?;
+    times.note(Phase::Number);
+    let in_place = place != Place::Child;
+    let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
+    let workers = if in_place { 1 } else { worker_count() };
+    let unaligned = config::is_on(Key::UseUnaligned);
+    let marker = Marker::new(&objects, reader, unaligned, workers).ok_or(NoMemory)?;
+    let notes = mark_from_roots(&marker, world, in_place)?;
+    times.note(Phase::Mark);
+
+    let mut options = ReportOptions::from_config();
+    options.append = HAS_REPORTED.load(Relaxed);
+    options.program_suppressions = program_suppressions();
+    options.print_clean |= kept.trigger != Trigger::Exit;
+    let mut session = Session::new(&options, &[]);
+    mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
+    let only_new = config::is_on(Key::OnlyNew) || kept.trigger == Trigger::CallRecoverable;
+    let mut list = LostList::new(kept.lost_list);
+    let (totals, groups) =
+        mark::classify(&marker, options.report_objects, options.show_reachable, only_new, |hit, _| {
+            list.push(hit)
+        });
+    times.note(Phase::Classify);
+    if marker.is_incomplete() {
+        return Err(NoMemory);
+    }
+    result.totals = totals;
+    (result.live_bytes, result.live_blocks) = objects.live();
+    (result.scanned_bytes, result.lost, result.workers) = (marker.scanned_bytes(), list.len, workers);
+    write_report(&mut session, totals, &groups, &not_seen(world, notes));
+    times.note(Phase::Report);
+    Ok(())
+}
+
+fn worker_count() -> usize {
+    match config::get(Key::LeakWorkers) {
+        0 => cpu::allowed().min(MAX_DEFAULT_WORKERS),
+        n => n,
+    }
+}
+
+fn mark_from_roots(
+    marker: &Marker<'_>,
+    world: &StoppedWorld,
+    in_place: bool,
+) -> core::result::Result<roots::Notes, NoMemory> {
+    let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place };
+    let mut found = Ok(roots::Notes::default());
+    let mut kept = Vec::new();
+    marker.mark_from_roots(|feeder| {
+        found = roots::find(&search, &mut |root: Root| match root.what {
+            What::Words((start, end)) => feeder.words(start, end),
+            What::Object(at) => feeder.object(at),
+            What::Keep(at) => kept.push(at),
+        });
+    });
+    // Last, so that an object with another way to it has been scanned.
+    kept.into_iter().for_each(|at| marker.keep(at));
+    found
+}
+
+/// The kinds of roots that the options leave on.
+fn kinds() -> Kinds {
+    use roots::Kind as Root;
+    const GROUPS: &[(Key, &[Root])] = &[
+        (Key::UseGlobals, &[Root::Globals]),
+        (Key::UseStacks, &[Root::Stack, Root::AlternateStack]),
+        (Key::UseRegisters, &[Root::Registers]),
+        (Key::UseTls, &[Root::Tls, Root::Specific, Root::Descriptor]),
+        (Key::UseRootRegions, &[Root::Region]),
+        (Key::UseMappings, &[Root::Mapping, Root::SharedMemory]),
+    ];
+    let off = GROUPS.iter().filter(|(key, _)| !config::is_on(*key));
+    off.flat_map(|(_, roots)| roots.iter()).fold(Kinds::DEFAULT, |kinds, &root| kinds.without(root))
+}
+
+/// The list of lost objects in memory that parent and child share.
+struct LostList {
+    at: Option<Addr>,
+    len: usize,
+}
+
+impl LostList {
+    fn new(at: Option<Addr>) -> Self {
+        Self { at, len: 0 }
+    }
+
+    fn push(&mut self, start: usize) {
+        if let Some(list) = self.at.filter(|_| self.len < MAX_LOST) {
+            // SAFETY: the mapping has room for MAX_LOST addresses.
+            unsafe { list.ptr::<usize>().add(self.len).write(start) };
+            self.len += 1;
+        }
+    }
+}
+
+/// Notes in the objects' records what was lost; frees what was lost twice running, if asked to. Returns how
+/// many objects were freed.
+///
+/// What is lost stays as it is: the program can't reach it to free it.
+fn remember(result: &Result, list: Option<Addr>) -> usize {
+    let Some(list) = list else { return 0 };
+    let reclaim = config::is_on(Key::Reclaim);
+    let mut freed = 0;
+    for i in 0..result.lost {
+        // SAFETY: the child wrote that many addresses.
+        let object = Addr(unsafe { list.ptr::<usize>().add(i).read() });
+        let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };
+        record.add(tracking::REPORTED);
+        if reclaim && record.lost_before(generation()) {
+            // SAFETY: two checks have found that nothing leads to the object. That a program which hides
+            // its pointers is broken by this, the option's documentation says.
+            unsafe { heap::free(object.ptr(), heap::Operation::Free) };
+            freed += 1;
+        } else {
+            record.note_lost(generation());
+        }
+    }
+    freed
+}
+
+fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_seen: &[String]) {
+    let groups: Vec<Group<'_>> = groups
+        .iter()
+        .map(|(&GroupKey { stack, kind }, lost)| Group {
+            kind,
+            amount: lost.amount,
+            stack: depot::frames(depot::StackId(stack)),
+            id: stack as usize,
+            objects: &lost.objects,
+        })
+        .collect();
+    let not_seen: Vec<&str> = not_seen.iter().map(String::as_str).collect();
+    let mut command = [0; 4096];
+    let command = match File::open(c"/proc/self/cmdline") {
+        Ok(file) => file.read_all(&mut command),
+        Err(_) => &[],
+    };
+    session.write(&LeakReport {
+        pid: super::process(),
+        command,
+        totals,
+        not_seen: &not_seen,
+        groups: &groups,
+    });
+}
+
+/// What the check could not look at, a sentence each.
+fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
+    let mut lines = Vec::new();
+    for thread in world.threads() {
+        if let How::NotSeen(reason) = thread.how {
+            let mut name = [0; 16];
+            let name = stop_world::thread_name(world.process(), thread.tid, &mut name);
+            lines.push(format!("thread {} ({}) {}", thread.tid, config::Ascii(name), reason.text()));
+        }
+    }
+    let said = [
+        (
+            notes.no_maps,
+            "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched",
+        ),
+        (
+            notes.no_threads,
+            "glibc's list of threads is not as known: thread-local storage was searched as mappings",
+        ),
+        (notes.broken_list, "glibc's list of threads led nowhere: some thread-local storage may be missing"),
+        (notes.untried, "some pages could not be tried before they were read"),
+    ];
+    lines.extend(said.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| String::from(*text)));
+    let replaced = snapshot::faults::pages();
+    if replaced > 0 {
+        lines.push(format!("{replaced} pages could not be read and were taken for empty"));
+    }
+    lines
+}
+
+fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {
+    let number = GENERATION.load(Relaxed);
+    let lost = result.totals.leaked();
+    let live = (result.live_bytes, result.live_blocks);
+    say!(
+        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes; live {} bytes in {} blocks, lost {} in {}, reclaimed {reclaimed} blocks",
+        trigger.name(),
+        result.times,
+        paused.pause(),
+        result.workers,
+        result.scanned_bytes,
+        live.0,
+        live.1,
+        lost.bytes,
+        lost.blocks,
+    );
+}
+
+const _: () = assert!(Kind::COUNT == 5);

@@ -1,0 +1,184 @@
+//! Work buffers: grey ranges, and the lists by which they go from worker to worker.
+//!
+//! The lists are stacks without locks. The head packs a buffer's number and a counter that changes with
+//! every push and pop, so that a head that was popped and pushed again in between is noticed (the ABA
+//! problem). Buffers are never unmapped while workers run.
+
+use crate::leak::own_memory;
+use crate::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+/// Words to scan: first address and bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Item {
+    pub(super) start: usize,
+    pub(super) bytes: usize,
+}
+
+/// Items of a buffer: 4 KiB of them, like Go's 2 KiB of single addresses.
+pub(super) const ITEMS: usize = 255;
+
+/// A buffer. Its owner is the worker that took it from a list.
+#[repr(C)]
+pub(super) struct Buffer {
+    /// The next buffer in the list, as its number plus one.
+    next: AtomicU32,
+    pub(super) len: u32,
+    pad: u64,
+    pub(super) items: [Item; ITEMS],
+}
+
+/// A buffer's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct BufferId(pub(super) u32);
+
+/// A stack of buffers by number, which every worker may push to and pop from.
+pub(super) struct List(AtomicU64);
+
+impl List {
+    /// An empty list.
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether there was nothing in it a moment ago.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Acquire) as u32 == 0
+    }
+
+    /// Puts a buffer in; `next_of` finds its link.
+    pub(super) fn push<'a>(&self, id: BufferId, next_of: impl Fn(BufferId) -> &'a AtomicU32) {
+        let mut head = self.0.load(Relaxed);
+        loop {
+            next_of(id).store(head as u32, Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | (id.0 as u64 + 1);
+            // Release: who pops the buffer sees its items and its link.
+            match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes a buffer out.
+    pub(super) fn pop<'a>(&self, next_of: impl Fn(BufferId) -> &'a AtomicU32) -> Option<BufferId> {
+        let mut head = self.0.load(Acquire);
+        loop {
+            let id = BufferId((head as u32).checked_sub(1)?);
+            // The link may be another worker's by now; then the counter has changed, and so fails the exchange.
+            let next = next_of(id).load(Relaxed);
+            let new = (head >> 32).wrapping_add(1) << 32 | next as u64;
+            match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
+                Ok(_) => return Some(id),
+                Err(now) => head = now,
+            }
+        }
+    }
+}
+
+/// Buffers in a block of memory.
+const BLOCK_BUFFERS: usize = 256;
+/// Most blocks: 64 GiB of grey ranges.
+const BLOCKS: usize = 65536;
+
+/// All buffers: those that hold work, those that are empty, and the memory of both.
+pub(super) struct Pool {
+    pub(super) full: List,
+    empty: List,
+    /// Addresses of the blocks; 0: not there yet.
+    blocks: crate::base::Addr,
+    made: AtomicU32,
+}
+
+impl Pool {
+    /// A pool without buffers. `None`: no memory.
+    pub(super) fn new() -> Option<Self> {
+        let blocks = own_memory::map(BLOCKS * 8)?;
+        Some(Self { full: List::new(), empty: List::new(), blocks, made: AtomicU32::new(0) })
+    }
+
+    fn block(&self, block: usize) -> &core::sync::atomic::AtomicUsize {
+        // SAFETY: numbers come from `get`, which stays below BLOCKS blocks; zeroed words are valid.
+        unsafe { &*self.blocks.plus(block * 8).ptr() }
+    }
+
+    fn at(&self, id: BufferId) -> *mut Buffer {
+        let block = self.block(id.0 as usize / BLOCK_BUFFERS).load(core::sync::atomic::Ordering::Acquire);
+        // SAFETY: the block of a buffer that was handed out has been mapped, with room for all its buffers.
+        unsafe { crate::base::Addr(block).ptr::<Buffer>().add(id.0 as usize % BLOCK_BUFFERS) }
+    }
+
+    fn next_of(&self, id: BufferId) -> &AtomicU32 {
+        // SAFETY: the buffer is mapped; its link is only used atomically.
+        unsafe { &(*self.at(id)).next }
+    }
+
+    /// An empty buffer. `None`: no memory.
+    pub(super) fn get(&self) -> Option<BufferId> {
+        if let Some(id) = self.empty.pop(|id| self.next_of(id)) {
+            return Some(id);
+        }
+        let id = self.made.fetch_add(1, Relaxed) as usize;
+        if id >= BLOCKS * BLOCK_BUFFERS || !self.ensure_block(id / BLOCK_BUFFERS) {
+            return None;
+        }
+        Some(BufferId(id as u32))
+    }
+
+    fn ensure_block(&self, block: usize) -> bool {
+        use core::sync::atomic::Ordering::{AcqRel, Acquire};
+        if self.block(block).load(Acquire) != 0 {
+            return true;
+        }
+        let Some(fresh) = own_memory::map(BLOCK_BUFFERS * size_of::<Buffer>()) else { return false };
+        if self.block(block).compare_exchange(0, fresh.0, AcqRel, Acquire).is_err() {
+            // SAFETY: another worker was first; nobody has seen this mapping.
+            unsafe { own_memory::unmap(fresh) };
+        }
+        true
+    }
+
+    /// The contents of a buffer.
+    ///
+    /// # Safety
+    /// The caller owns the buffer: it came from [`Self::get`] or a list and was not put back.
+    #[allow(clippy::mut_from_ref, reason = "ownership passes by number")]
+    pub(super) unsafe fn buffer(&self, id: BufferId) -> &mut Buffer {
+        // SAFETY: mapped, initialized by zeros, and the caller's alone.
+        unsafe { &mut *self.at(id) }
+    }
+
+    /// Passes a buffer with work to whoever needs some.
+    pub(super) fn put_full(&self, id: BufferId) {
+        self.full.push(id, |id| self.next_of(id));
+    }
+
+    /// Takes a buffer with work.
+    pub(super) fn take_full(&self) -> Option<BufferId> {
+        self.full.pop(|id| self.next_of(id))
+    }
+
+    /// Puts an empty buffer back.
+    pub(super) fn put_empty(&self, id: BufferId) {
+        self.empty.push(id, |id| self.next_of(id));
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for block in 0..BLOCKS {
+            match self.block(block).load(core::sync::atomic::Ordering::Acquire) {
+                // Blocks are made in order.
+                0 => break,
+                // SAFETY: made by `ensure_block`; no worker runs any more.
+                at => unsafe { own_memory::unmap(crate::base::Addr(at)) },
+            }
+        }
+        // SAFETY: made by `new`.
+        unsafe { own_memory::unmap(self.blocks) };
+    }
+}
+
+const _: () = assert!(size_of::<Buffer>() == 4096);

@@ -1,0 +1,32 @@
+//! Marking: from the roots to every object the program can still reach, and what is lost.
+//!
+//! Tri-colour, on a snapshot: white objects have not been reached, grey ones have and wait in a work
+//! buffer to be scanned, black ones have been. What the Go runtime needs write barriers for, the frozen
+//! copy of the process gives for nothing: what is white when no grey is left is out of reach for good.
+//!
+//! Kinds are Valgrind's, found in this order:
+//! 1. from the roots along pointers to the *start* of objects: still reachable;
+//! 2. from what only pointers to the *inside* of an object lead to: possibly lost. Three kinds of pointer
+//!    to the inside are as good as one to the start, as in Valgrind: to the first element of a C++ array
+//!    with a cookie, to the characters of an old-style `std::string`, and 8 bytes behind a word that
+//!    holds the length of the rest;
+//! 3. from lost objects that a suppression hides: suppressed;
+//! 4. of what is left, each object in the order of addresses is definitely lost and all that it leads to
+//!    indirectly, including objects that were taken for definitely lost before. A ring has one
+//!    definitely lost object.
+//!
+//! Steps 1 to 3 run on several workers. A worker takes grey objects from a buffer of its own and puts new
+//! ones into it; full and empty buffers go to lists that all share (`buffers`), which is how work moves
+//! from one to another, as in the Go runtime's `mgcwork.go`.
+
+mod buffers;
+mod classify;
+mod objects;
+mod worker;
+
+pub(crate) use classify::{GroupKey, Groups, Lost, classify, suppress};
+pub(crate) use objects::{Color, Objects};
+pub(crate) use worker::{Marker, Reader};
+
+#[cfg(test)]
+mod tests;

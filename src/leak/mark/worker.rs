@@ -1,0 +1,396 @@
+//! A marker: scans ranges for pointers, paints what they lead to, and passes it on as new ranges.
+
+use super::buffers::{BufferId, ITEMS, Item, Pool};
+use super::objects::{Color, Hit, Objects};
+use crate::base::Addr;
+use crate::leak::{peek, snapshot};
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+/// Longer ranges are cut, so that several workers can share them (Go's "oblets").
+const MAX_SCAN_BYTES: usize = 128 << 10;
+/// Items between the prefetch of a range and its scan: about as many as a core can have misses open.
+const PREFETCH_DISTANCE: usize = 8;
+/// Stack of a worker thread: its prefetch queue and a few frames.
+const WORKER_STACK_BYTES: usize = 64 << 10;
+const WORD_BYTES: usize = size_of::<usize>();
+
+/// How to read the program's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// As this process's own: a copy of the program's, where faults are caught.
+    Direct,
+    /// Through the kernel, which reports unreadable pages instead of raising a signal.
+    ThroughKernel,
+}
+
+/// What marking needs besides the objects.
+pub(crate) struct Marker<'a> {
+    objects: &'a Objects,
+    pool: Pool,
+    reader: Reader,
+    /// Bytes between two candidates for a pointer: 8, or 1 with `use_unaligned`.
+    step: usize,
+    workers: usize,
+    /// Workers that have begun in this pass.
+    active: AtomicUsize,
+    /// Of these, workers that have found no work.
+    idle: AtomicUsize,
+    /// Bytes scanned.
+    scanned: AtomicUsize,
+    /// A buffer could not be had: some ranges were not scanned.
+    out_of_memory: AtomicBool,
+}
+
+/// The rule of one pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    /// What objects become.
+    color: Color,
+    /// Whether a pointer to the inside of an object is as good as one to its start.
+    inside_counts: bool,
+}
+
+impl Pass {
+    pub(super) const FROM_ROOTS: Self = Self { color: Color::Reachable, inside_counts: false };
+    pub(super) const FROM_POSSIBLE: Self = Self { color: Color::Possible, inside_counts: true };
+    pub(super) const FROM_SUPPRESSED: Self = Self { color: Color::Suppressed, inside_counts: true };
+}
+
+impl<'a> Marker<'a> {
+    /// A marker with `workers` threads. `None`: no memory.
+    pub(crate) fn new(objects: &'a Objects, reader: Reader, unaligned: bool, workers: usize) -> Option<Self> {
+        Some(Self {
+            objects,
+            pool: Pool::new()?,
+            reader,
+            step: if unaligned { 1 } else { WORD_BYTES },
+            workers: workers.max(1),
+            active: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            scanned: AtomicUsize::new(0),
+            out_of_memory: AtomicBool::new(false),
+        })
+    }
+
+    /// The word at `at`, a multiple of eight in an object or root; 0 if it can't be read.
+    pub(super) fn word(&self, at: usize) -> usize {
+        match self.reader {
+            // SAFETY: as in `scan_directly`.
+            Reader::Direct => unsafe { peek::directly(at) },
+            Reader::ThroughKernel => peek::through_kernel(at).unwrap_or(0),
+        }
+    }
+
+    /// Takes the object around `at` for reachable, without following it.
+    pub(crate) fn keep(&self, at: usize) {
+        if let Some(hit) = self.objects.find(at) {
+            self.objects.paint(hit.number, Color::Reachable, Color::Reachable);
+        }
+    }
+
+    pub(super) fn objects(&self) -> &Objects {
+        self.objects
+    }
+
+    /// Bytes scanned so far.
+    pub(crate) fn scanned_bytes(&self) -> usize {
+        self.scanned.load(Relaxed)
+    }
+
+    /// Whether ranges had to be left out for lack of memory: then nothing may be called lost.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.out_of_memory.load(Relaxed)
+    }
+
+    /// Marks from what `feed` puts in: words to scan, and objects in use.
+    pub(crate) fn mark_from_roots(&self, feed: impl FnOnce(&mut Feeder<'_, 'a>)) {
+        self.run(Pass::FROM_ROOTS, feed);
+    }
+
+    /// Marks by `pass` from what `feed` puts in.
+    pub(super) fn run(&self, pass: Pass, feed: impl FnOnce(&mut Feeder<'_, 'a>)) {
+        let mut feeder = Feeder { worker: Worker::new(self, pass) };
+        feed(&mut feeder);
+        feeder.worker.hand_over();
+        self.idle.store(0, Relaxed);
+        self.active.store(0, Relaxed);
+        if self.workers == 1 {
+            Worker::new(self, pass).work();
+        } else {
+            snapshot::run_workers(self.workers, WORKER_STACK_BYTES, &|_| Worker::new(self, pass).work());
+        }
+    }
+}
+
+/// Puts the first grey ranges in.
+pub(crate) struct Feeder<'m, 'a> {
+    worker: Worker<'m, 'a>,
+}
+
+impl Feeder<'_, '_> {
+    /// Words to scan.
+    pub(crate) fn words(&mut self, start: usize, end: usize) {
+        self.worker.push(Item { start, bytes: end.saturating_sub(start) });
+    }
+
+    /// An object that is in use, whatever points at it. The address may lie inside it.
+    pub(crate) fn object(&mut self, at: usize) {
+        if let Some(hit) = self.worker.marker.objects.find(at) {
+            self.worker.grey(hit);
+        }
+    }
+
+    /// As [`Self::object`], by its place in the heap.
+    pub(super) fn hit(&mut self, hit: Hit) {
+        self.worker.push_object(hit);
+    }
+}
+
+/// One worker's state.
+struct Worker<'m, 'a> {
+    marker: &'m Marker<'a>,
+    pass: Pass,
+    buffer: Option<BufferId>,
+    /// Ranges whose first line is on its way from memory, oldest at `next`.
+    ahead: [Item; PREFETCH_DISTANCE],
+    next: usize,
+    scanned: usize,
+}
+
+impl<'m, 'a> Worker<'m, 'a> {
+    fn new(marker: &'m Marker<'a>, pass: Pass) -> Self {
+        Self { marker, pass, buffer: None, ahead: [Item::default(); PREFETCH_DISTANCE], next: 0, scanned: 0 }
+    }
+
+    /// Scans until no worker that has begun has anything left. One that begins later finds the lists as
+    /// they are then; nothing is lost if it finds them empty, or if it never begins.
+    fn work(&mut self) {
+        self.marker.active.fetch_add(1, AcqRel);
+        loop {
+            while let Some(item) = self.pop() {
+                self.share();
+                // What comes out now was prefetched a few items ago.
+                prefetch(item.start);
+                let due = core::mem::replace(&mut self.ahead[self.next], item);
+                self.next = (self.next + 1) % PREFETCH_DISTANCE;
+                self.scan(due);
+            }
+            if self.scan_ahead() {
+                continue;
+            }
+            if !self.wait_for_work() {
+                break;
+            }
+        }
+        self.marker.scanned.fetch_add(self.scanned, Relaxed);
+        if let Some(id) = self.buffer.take() {
+            self.marker.pool.put_empty(id);
+        }
+    }
+
+    /// Gives half of the buffer away if others wait for work.
+    #[inline]
+    fn share(&mut self) {
+        /// Fewer items are scanned faster than they are handed over.
+        const MIN_ITEMS: u32 = 8;
+        let marker = self.marker;
+        let Some(id) = self.buffer.filter(|_| marker.idle.load(Relaxed) > 0 && marker.pool.full.is_empty())
+        else {
+            return;
+        };
+        // SAFETY: the buffer is this worker's.
+        let buffer = unsafe { marker.pool.buffer(id) };
+        if buffer.len < MIN_ITEMS {
+            return;
+        }
+        let Some(other) = marker.pool.get() else { return };
+        // SAFETY: it was empty, and is this worker's until it is put into the list.
+        let half = unsafe { marker.pool.buffer(other) };
+        half.len = buffer.len / 2;
+        buffer.len -= half.len;
+        let from = buffer.len as usize;
+        half.items[..half.len as usize].copy_from_slice(&buffer.items[from..from + half.len as usize]);
+        marker.pool.put_full(other);
+    }
+
+    /// Scans what was prefetched; `false` if there was nothing.
+    fn scan_ahead(&mut self) -> bool {
+        let ahead = core::mem::take(&mut self.ahead);
+        let some = ahead.iter().any(|item| item.bytes > 0);
+        ahead.into_iter().for_each(|item| self.scan(item));
+        some
+    }
+
+    /// Waits for a full buffer to appear; `false` when every worker that runs waits.
+    fn wait_for_work(&mut self) -> bool {
+        let marker = self.marker;
+        marker.idle.fetch_add(1, AcqRel);
+        loop {
+            if !marker.pool.full.is_empty() {
+                marker.idle.fetch_sub(1, AcqRel);
+                return true;
+            }
+            if marker.idle.load(Acquire) >= marker.active.load(Acquire) {
+                return false;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    fn scan(&mut self, item: Item) {
+        let Item { start, bytes } = item;
+        if bytes > MAX_SCAN_BYTES {
+            self.push(Item { start: start + MAX_SCAN_BYTES, bytes: bytes - MAX_SCAN_BYTES });
+        }
+        let end = start + bytes.min(MAX_SCAN_BYTES);
+        self.scanned += end - start;
+        match self.marker.reader {
+            Reader::Direct => self.scan_directly(start, end),
+            Reader::ThroughKernel => self.scan_through_kernel(start, end),
+        }
+    }
+
+    fn scan_directly(&mut self, start: usize, end: usize) {
+        let mut at = start;
+        while at + WORD_BYTES <= end {
+            // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
+            // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
+            let word = unsafe { Addr(at).ptr::<usize>().read_unaligned() };
+            self.visit(word);
+            at += self.marker.step;
+        }
+    }
+
+    fn scan_through_kernel(&mut self, start: usize, end: usize) {
+        let mut chunk = [0; 1024];
+        let mut at = start;
+        while at + WORD_BYTES <= end {
+            let wanted = (end - at).min(chunk.len());
+            let got = peek::copy(at, &mut chunk[..wanted]);
+            for offset in (0..got.saturating_sub(WORD_BYTES - 1)).step_by(self.marker.step) {
+                let mut word = [0; WORD_BYTES];
+                word.copy_from_slice(&chunk[offset..offset + WORD_BYTES]);
+                self.visit(usize::from_ne_bytes(word));
+            }
+            // Neighbouring chunks overlap by a word less one byte if pointers may be unaligned.
+            let overlap = if self.marker.step == 1 { WORD_BYTES - 1 } else { 0 };
+            at += if got < wanted { wanted } else { wanted.saturating_sub(overlap).max(1) };
+        }
+    }
+
+    /// Follows a word, if it is a pointer to an object.
+    #[inline]
+    fn visit(&mut self, word: usize) {
+        let Some(hit) = self.marker.objects.find(word) else { return };
+        if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
+            self.grey(hit);
+        } else {
+            self.marker.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
+        }
+    }
+
+    /// Pointers to the inside that programs use as the only ones, as in Valgrind's heuristics.
+    #[cold]
+    fn is_as_good_as_start(&self, word: usize, hit: Hit) -> bool {
+        const OLD_STRING_HEADER_BYTES: usize = 3 * WORD_BYTES;
+        let (start, end) = self.marker.objects.extent(hit);
+        let bytes = end - start;
+        let first = self.marker.word(start);
+        match word - start {
+            WORD_BYTES => {
+                let rest = bytes.saturating_sub(WORD_BYTES);
+                // The length of the rest, or the number of an array's elements in front of them.
+                first != 0 && (first == rest || rest % first == 0)
+            }
+            OLD_STRING_HEADER_BYTES => {
+                // Length, capacity, reference count; then capacity characters and a NUL.
+                let capacity = self.marker.word(start + WORD_BYTES);
+                first <= capacity && Some(bytes) == capacity.checked_add(OLD_STRING_HEADER_BYTES + 1)
+            }
+            _ => false,
+        }
+    }
+
+    /// Paints an object; the first to do so has it scanned.
+    #[inline]
+    fn grey(&mut self, hit: Hit) {
+        if self.marker.objects.paint(hit.number, Color::Reachable, self.pass.color) {
+            self.push_object(hit);
+        }
+    }
+
+    fn push_object(&mut self, hit: Hit) {
+        if self.marker.objects.is_scanned(hit.number) {
+            let (start, end) = self.marker.objects.extent(hit);
+            self.push(Item { start, bytes: end - start });
+        }
+    }
+
+    fn push(&mut self, item: Item) {
+        if item.bytes < WORD_BYTES {
+            return;
+        }
+        let pool = &self.marker.pool;
+        loop {
+            let Some(id) = self.buffer.or_else(|| pool.get()) else {
+                self.marker.out_of_memory.store(true, Relaxed);
+                return;
+            };
+            self.buffer = Some(id);
+            // SAFETY: the buffer is this worker's.
+            let buffer = unsafe { pool.buffer(id) };
+            if (buffer.len as usize) < ITEMS {
+                buffer.items[buffer.len as usize] = item;
+                buffer.len += 1;
+                return;
+            }
+            self.hand_over();
+        }
+    }
+
+    /// Gives this worker's buffer to all.
+    fn hand_over(&mut self) {
+        let Some(id) = self.buffer.take() else { return };
+        // SAFETY: the buffer is this worker's.
+        if unsafe { self.marker.pool.buffer(id) }.len == 0 {
+            self.marker.pool.put_empty(id);
+        } else {
+            self.marker.pool.put_full(id);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let pool = &self.marker.pool;
+        loop {
+            if let Some(id) = self.buffer {
+                // SAFETY: the buffer is this worker's.
+                let buffer = unsafe { pool.buffer(id) };
+                if buffer.len > 0 {
+                    buffer.len -= 1;
+                    return Some(buffer.items[buffer.len as usize]);
+                }
+            }
+            let full = pool.take_full()?;
+            if let Some(empty) = self.buffer.replace(full) {
+                pool.put_empty(empty);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch(at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint and faults nowhere.
+    unsafe {
+        core::arch::asm!("prefetcht0 byte ptr [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+}

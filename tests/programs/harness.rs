@@ -1,0 +1,177 @@
+//! Runs one program's script on a bare system and under the preloaded library, and compares.
+
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+/// A script that runs longer than this is taken to hang; it is no measure of speed.
+const HANG_LIMIT: Duration = Duration::from_secs(480);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How much of a failed run's output a failure quotes, in bytes.
+const QUOTED_BYTES: usize = 4000;
+
+/// How a script runs: which options the preloaded library gets.
+struct Mode {
+    /// Part of the run's directory name and of failure messages.
+    name: &'static str,
+    /// The value of `BESOM_OPTIONS`; none is a run without preload.
+    options: Option<&'static str>,
+    /// What the statistics say of the caches.
+    statistics: &'static str,
+}
+
+const BARE: Mode = Mode { name: "bare", options: None, statistics: "" };
+
+/// Both forms of the caches. The first may still choose the locked form, where the kernel has no rseq.
+const PRELOADED: [Mode; 2] = [
+    Mode { name: "default", options: Some(""), statistics: "besom:   caches: " },
+    Mode { name: "locked-caches", options: Some("rseq=0"), statistics: "besom:   caches: locked shards" },
+];
+
+/// What a run left behind.
+struct Outcome {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+/// The script `tests/programs/NAME.sh` prints the same, and ends the same, without and with the
+/// library, in both forms of its caches; and `probe`, a cheap call of the same program, shows
+/// by its statistics that the library is really in it.
+///
+/// Panics with what differs, and leaves the files of the run where the message says.
+pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.sh"));
+    let dir = fresh_dir(name);
+    let bare = run(&script, &dir, &BARE);
+    assert!(
+        bare.status.success(),
+        "{name} fails without besom ({}); are the tests' programs installed? Run tests/install-test-deps.sh\n{}",
+        bare.status,
+        quote(&bare.stderr)
+    );
+    assert!(!bare.stdout.trim().is_empty(), "{name} printed nothing to compare");
+    for mode in &PRELOADED {
+        assert_probe_reports(probe, mode);
+        let outcome = run(&script, &dir, mode);
+        assert_same(name, mode, &bare, &outcome, &dir);
+    }
+    fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+}
+
+fn assert_same(name: &str, mode: &Mode, bare: &Outcome, outcome: &Outcome, dir: &Path) {
+    let context = || format!("files in {}\nstderr:\n{}", dir.display(), quote(&outcome.stderr));
+    assert!(outcome.status.success(), "{name}, {}: {}\n{}", mode.name, outcome.status, context());
+    assert_eq!(outcome.stdout, bare.stdout, "{name}, {}: output differs; {}", mode.name, context());
+    // The library says something only of itself, its options or a wrong use: none is expected here.
+    let said = outcome.stderr.lines().find(|line| line.starts_with("besom:"));
+    assert_eq!(said, None, "{name}, {}: {}", mode.name, context());
+}
+
+/// The program that the script is about loads the library: with `stats=1` it prints statistics at exit.
+fn assert_probe_reports(probe: &[&str], mode: &Mode) {
+    let options = match mode.options {
+        Some("") | None => "stats=1".to_owned(),
+        Some(options) => format!("{options}:stats=1"),
+    };
+    let output = Command::new(probe[0])
+        .args(&probe[1..])
+        .env("LD_PRELOAD", library())
+        .env("BESOM_OPTIONS", options)
+        .output()
+        .unwrap_or_else(|e| panic!("{probe:?}: {e}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{probe:?}, {}: {}\n{}", mode.name, output.status, quote(&stderr));
+    assert!(
+        stderr.lines().any(|line| line.starts_with(mode.statistics)),
+        "{probe:?}, {}: no line `{}` at exit, so the library is not in this program or not in this mode\n{}",
+        mode.name,
+        mode.statistics,
+        quote(&stderr)
+    );
+}
+
+/// Every run of a script gets the same directory name as seen from inside, `work`, since some
+/// programs write their paths into what they make.
+fn run(script: &Path, dir: &Path, mode: &Mode) -> Outcome {
+    let work = dir.join("work");
+    let (out_path, err_path) =
+        (dir.join(format!("{}.out", mode.name)), dir.join(format!("{}.err", mode.name)));
+    fs::create_dir(&work).unwrap_or_else(|e| panic!("{}: {e}", work.display()));
+    let mut command = Command::new("bash");
+    command
+        .arg(script)
+        .current_dir(&work)
+        .env("TMPDIR", &work)
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env_remove("LD_PRELOAD")
+        .env_remove("BESOM_OPTIONS")
+        .stdin(File::open("/dev/null").expect("/dev/null"))
+        .stdout(File::create(&out_path).expect("output file"))
+        .stderr(File::create(&err_path).expect("error file"))
+        .process_group(0);
+    if let Some(options) = mode.options {
+        command.env("LD_PRELOAD", library()).env("BESOM_OPTIONS", options);
+    }
+    let child = command.spawn().unwrap_or_else(|e| panic!("bash {}: {e}", script.display()));
+    let status = wait_or_kill(child);
+    let outcome = Outcome { status, stdout: read(&out_path), stderr: read(&err_path) };
+    if outcome.status.success() {
+        fs::remove_dir_all(&work).unwrap_or_else(|e| panic!("{}: {e}", work.display()));
+    }
+    outcome
+}
+
+/// Waits for a script; one that hangs is killed with all that it started, and ends by SIGKILL.
+fn wait_or_kill(mut child: Child) -> ExitStatus {
+    let deadline = Instant::now() + HANG_LIMIT;
+    loop {
+        if let Some(status) = child.try_wait().expect("wait for a child") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            let group = libc::pid_t::try_from(child.id()).expect("a process id");
+            // SAFETY: the child leads a group of its own (process_group(0)) and is not reaped yet, so the id
+            // can't have gone to another group.
+            unsafe { libc::kill(-group, libc::SIGKILL) };
+            child.wait().expect("wait for a killed child");
+            return ExitStatus::from_raw(libc::SIGKILL);
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// The shared library under test.
+fn library() -> PathBuf {
+    let path = env::var_os("BESOM_LIB").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/libbesom.so"),
+        PathBuf::from,
+    );
+    assert!(path.is_file(), "{} is missing: run `make` first", path.display());
+    path
+}
+
+/// An empty directory for one test, cleared of what an earlier failure left.
+fn fresh_dir(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs").join(name);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    }
+    fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    dir
+}
+
+fn read(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The end of a long text.
+fn quote(text: &str) -> String {
+    let skipped = text.len().saturating_sub(QUOTED_BYTES);
+    String::from_utf8_lossy(&text.as_bytes()[skipped..]).into_owned()
+}

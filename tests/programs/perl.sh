@@ -1,0 +1,3 @@
+#!/bin/bash
+set -eu
+exec perl "$(dirname "$0")/perl.pl"
