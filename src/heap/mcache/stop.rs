@@ -62,7 +62,7 @@ fn fence() {
 
 /// Returns all cached objects to the central lists and all capacity to the budgets.
 pub(crate) fn drain() {
-    with_stopped(|_, _| true, |cache, slab| empty(cache, slab));
+    with_stopped(|_, _| true, empty);
 }
 
 /// Drains CPUs whose slab has not changed since the last call. Called every half minute or so.

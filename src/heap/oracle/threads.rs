@@ -40,7 +40,7 @@ impl Transit {
         let other = (!objects.is_empty()).then(|| objects.swap_remove(victim % n));
         drop(objects);
         match other {
-            Some(object) if victim % 3 == 0 => object.free(false),
+            Some(object) if victim.is_multiple_of(3) => object.free(false),
             Some(object) => model.adopt(object),
             None => {}
         }
@@ -52,13 +52,13 @@ fn work(seed: u8, transit: &Transit) {
     for step in 0..STEPS {
         let op = ops.next();
         // Now and then is enough for giving back all memory, which stops the other threads' CPUs.
-        if !matches!(op, Op::Release) || step % 8 == 0 {
+        if !matches!(op, Op::Release) || step.is_multiple_of(8) {
             assert!(model.step(op), "out of memory in {op:?}");
         }
         if let Op::Free { victim, .. } = op {
             transit.exchange(&mut model, victim);
         }
-        if step % 64 == 0 {
+        if step.is_multiple_of(64) {
             model.check_neighbours();
             model.check_contents();
         }

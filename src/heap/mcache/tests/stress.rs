@@ -139,20 +139,18 @@ impl World {
     /// What a thread does; every third one also moves from CPU to CPU.
     fn work(&self, thread: usize) {
         self.threads[thread].store(message::thread_id(), Relaxed);
-        let cpus = if thread % 3 == 0 { allowed_cpus() } else { Vec::new() };
+        let cpus = if thread.is_multiple_of(3) { allowed_cpus() } else { Vec::new() };
         let mut batch = [Addr(0); 32];
         let mut round = thread;
         while !self.is_done() {
             round += 1;
-            if let Some(token) = self.pop() {
-                if !self.push(token) {
-                    self.pool.lock().unwrap().push(token);
-                }
+            if let Some(token) = self.pop().filter(|&token| !self.push(token)) {
+                self.pool.lock().unwrap().push(token);
             }
             let n = self.pop_batch(&mut batch[..1 + round % 32]);
             self.push_batch(&batch[..n]);
             self.operations.fetch_add(2, Relaxed);
-            if round % 256 == 0 && cpus.len() > 1 {
+            if round.is_multiple_of(256) && cpus.len() > 1 {
                 run_on(cpus[round / 256 % cpus.len()]);
                 self.moved.fetch_add(1, Relaxed);
             }
@@ -277,7 +275,7 @@ fn stop_repeatedly(world: &World, with_fence: bool, end: Instant) -> usize {
         }
         stops += 1;
         // Now and then the processor goes to the others, or on one CPU nothing would be stopped.
-        if stops % 64 == 0 {
+        if stops.is_multiple_of(64) {
             thread::yield_now();
         }
     }
