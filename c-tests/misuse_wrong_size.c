@@ -4,6 +4,8 @@
 // run: free_sized 1024 1025
 // run: free_sized 64 1000000
 // run: free_sized 1000000 64
+// run: free_sized 1000000 100000
+// run: free_sized 100000 1000000
 // run: free_aligned_sized 64 1000
 // expect-signal: ABRT
 // expect-stderr: besom: wrong size in {op}: {given} bytes given for {p}, a {size}-byte object

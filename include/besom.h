@@ -77,6 +77,57 @@ void besom_release_free_memory(void);
  * else; free and realloc take the result. */
 void *besom_malloc_noscan(size_t size);
 
+/* Leak checks. They need leak mode, BESOM_OPTIONS=leak=1, which is decided when the program starts. Without it
+ * the functions below that check fail, and the others have no effect. */
+
+/* A number of blocks, and the bytes that the program asked for in them. */
+struct besom_leak_amount {
+    size_t bytes;
+    size_t blocks;
+};
+
+/* What a check found. Fields are only ever added at the end. */
+struct besom_leak_summary {
+    /* In: sizeof(struct besom_leak_summary) as the caller knows it. Out: how many bytes were filled in. */
+    size_t size;
+    /* Nothing points to these blocks. */
+    struct besom_leak_amount definitely_lost;
+    /* Only lost blocks point to these. */
+    struct besom_leak_amount indirectly_lost;
+    /* Only pointers into their inside keep these. */
+    struct besom_leak_amount possibly_lost;
+    /* The program can still reach these. */
+    struct besom_leak_amount still_reachable;
+    /* Lost, but a suppression hides them. */
+    struct besom_leak_amount suppressed;
+};
+
+/* Whether leak mode is on: 1 or 0. */
+int besom_leak_is_on(void);
+
+/* Checks now, and reports as at exit; the program goes on. Returns 1 if something is definitely or indirectly
+ * lost and 0 if not; or -1 with errno ENOTSUP if leak mode is off, EAGAIN if the check could not be made. */
+int besom_leak_check(void);
+
+/* As besom_leak_check, and fills in `summary`, whose `size` the caller has set; -1 with errno EINVAL if
+ * `summary` is NULL or its `size` is less than that of the first version. */
+int besom_leak_check_summary(struct besom_leak_summary *summary);
+
+/* Never reports the object that `object` points to or into, nor what only it holds, until it is freed.
+ * Returns 0; or -1 with errno EINVAL if there is no object or leak mode is off. */
+int besom_leak_ignore(const void *object);
+
+/* Never reports what this thread allocates from here on, until as many calls of besom_leak_enable. */
+void besom_leak_disable(void);
+void besom_leak_enable(void);
+
+/* Takes the `size` bytes from `start` on for a place where the program keeps pointers, such as memory of a
+ * device or of another allocator. Regions may overlap and repeat; each registration is undone by one
+ * besom_unregister_root_region with the same values. Return 0; or -1 with errno ENOMEM if there is no memory
+ * to note it in, EINVAL if there is no such region. */
+int besom_register_root_region(const void *start, size_t size);
+int besom_unregister_root_region(const void *start, size_t size);
+
 /* The library's version as "major.minor.patch"; the text is static. */
 const char *besom_version(void);
 

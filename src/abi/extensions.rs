@@ -191,7 +191,7 @@ pub extern "C" fn besom_release_free_memory() {
 /// `besom_malloc_noscan`.
 #[unsafe(no_mangle)]
 pub extern "C" fn besom_malloc_noscan(bytes: usize) -> *mut c_void {
-    let object = heap::alloc_c_slow(bytes, false, true);
+    let object = heap::alloc_c_noscan(bytes);
     if object.is_null() {
         // SAFETY: libc returns the address of this thread's errno.
         unsafe { *libc::__errno_location() = libc::ENOMEM };

@@ -8,7 +8,11 @@ mod cxx;
 #[cfg(feature = "override")]
 mod extensions;
 mod global_alloc;
+#[cfg(all(feature = "leak", feature = "override"))]
+mod leak_c;
 mod lifecycle;
+#[cfg(all(feature = "leak", feature = "override"))]
+mod lsan;
 
 pub use api::{release_free_memory, stats};
 pub use global_alloc::Besom;

@@ -65,7 +65,7 @@ impl AddressSpace {
             arrays: [const { AtomicUsize::new(0) }; ALL.len()],
             committed: [const { AtomicUsize::new(0) }; ALL.len()],
             on_demand: AtomicUsize::new(0),
-            on_demand_lock: Mutex::new(Rank::Leaf, ()),
+            on_demand_lock: Mutex::new(Rank::SpanTable, ()),
         }
     }
 
@@ -226,6 +226,20 @@ impl AddressSpace {
             done.fetch_or(bit, Release);
         }
         Ok(())
+    }
+
+    /// Takes the lock for committing on demand, for fork: another thread may be at it.
+    pub(crate) fn acquire_for_fork(&self) {
+        self.on_demand_lock.acquire_for_fork();
+    }
+
+    /// Gives it back.
+    ///
+    /// # Safety
+    /// After [`Self::acquire_for_fork`], in the same thread or its copy in the child.
+    pub(crate) unsafe fn release_after_fork(&self) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.on_demand_lock.release_after_fork() };
     }
 
     /// Calls `each` with address and bytes of every array.

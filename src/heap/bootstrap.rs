@@ -12,8 +12,13 @@ const ARENA_BYTES: usize = 64 << 10;
 /// Every object is preceded by its size, for `realloc`.
 const HEADER_BYTES: usize = 16;
 
+/// Alignment of the arena, and so the largest of an object in it.
+const ARENA_ALIGN: usize = 4096;
+
 #[repr(C, align(4096))]
 struct Arena(UnsafeCell<[u8; ARENA_BYTES]>);
+
+const _: () = assert!(align_of::<Arena>() == ARENA_ALIGN);
 
 // SAFETY: the arena is only handed out, in disjoint parts.
 unsafe impl Sync for Arena {}
@@ -30,12 +35,13 @@ pub(super) fn contains(addr: Addr) -> bool {
     addr.0.wrapping_sub(start().0) < ARENA_BYTES
 }
 
-/// Allocates zeroed memory at `align` (a power of two up to a page). `None`: exhausted.
+/// Allocates zeroed memory at `align` (a power of two). `None`: exhausted, or aligned to more than a page.
 pub(super) fn alloc(bytes: usize, align: usize) -> Option<Addr> {
-    if bytes > ARENA_BYTES || align > ARENA_BYTES {
+    if bytes > ARENA_BYTES || align > ARENA_ALIGN {
         return None;
     }
-    let align = align.max(HEADER_BYTES);
+    // An object of no bytes must lie in the arena, too: that is how `free` knows it.
+    let (bytes, align) = (bytes.max(1), align.max(HEADER_BYTES));
     let place = |used: usize| align_up(used + HEADER_BYTES, align);
     let reserve = |used| Some(place(used) + bytes).filter(|&end| end <= ARENA_BYTES);
     let used = USED.fetch_update(Relaxed, Relaxed, reserve).ok()?;
@@ -62,7 +68,10 @@ mod tests {
         assert!(contains(a) && contains(b) && b.0 >= a.0 + 10 + HEADER_BYTES);
         assert_eq!((a.0 % 16, b.0 % 64), (0, 0));
         assert_eq!((bytes_of(a), bytes_of(b)), (10, 100));
-        assert_eq!(alloc(ARENA_BYTES, 8), None);
+        assert_eq!((alloc(ARENA_BYTES, 8), alloc(1, 2 * ARENA_ALIGN)), (None, None));
+        while let Some(last) = alloc(0, 8) {
+            assert!(contains(last));
+        }
         assert!(!contains(Addr(8)));
     }
 }

@@ -50,6 +50,12 @@ unsafe impl Sync for TransferSlots {}
 static TRANSFER_OBJECTS: TransferSlots =
     TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
 
+/// Calls `each` with address and bytes of the lists of free objects. A place behind the end of a list still
+/// names the object that was taken from it.
+pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
+    each(Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>());
+}
+
 impl Transfer {
     const fn new(class: usize) -> Self {
         Self { class, len: 0, low_water: 0 }
@@ -304,13 +310,13 @@ fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
 
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
-    for class in 1..=TINY_BLOCK {
-        while CENTRALS[class].transferred.load(Relaxed) != 0 {
+    for (class, central) in CENTRALS.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
+        while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
-            let mut transfer = CENTRALS[class].transfer.lock();
+            let mut transfer = central.transfer.lock();
             let surplus = if everything { transfer.len } else { transfer.low_water };
             let n = transfer.take(&mut batch[..surplus.min(MAX_BATCH)]);
-            CENTRALS[class].transferred.store(transfer.len, Relaxed);
+            central.transferred.store(transfer.len, Relaxed);
             transfer.low_water = if n == MAX_BATCH { surplus - n } else { transfer.len };
             drop(transfer);
             give_to_spans(class, &batch[..n]);

@@ -1,11 +1,11 @@
 //! Large objects: runs of pages, one object each.
 
 use super::page_map::PageId;
-use super::span::{Span, State};
+use super::span::{self, Span, State};
 use super::{diagnose::Operation, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
-use crate::sys::memory;
+use crate::sys::memory::{self, MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Objects and pages with the program, packed: objects in the upper half, pages in the lower, so that
@@ -75,6 +75,17 @@ pub(super) fn free(span: &'static Span, object: Addr, operation: Operation) {
     }
 }
 
+/// Whether the large object that begins at `object` may have been requested with `bytes`; true if there is
+/// none, which is for others to diagnose.
+pub(super) fn may_be_of_size(object: Addr, bytes: usize) -> bool {
+    match span::containing(object) {
+        Some(span) if span.state() == State::Large && span.base() == object => {
+            pages_for(bytes) == Some(span.pages())
+        }
+        _ => true,
+    }
+}
+
 /// Changes the size of a large object to `bytes`, still large, without moving it: `true` if that worked.
 pub(super) fn resize_in_place(span: &'static Span, bytes: usize) -> bool {
     let (old, Some(new)) = (span.pages(), pages_for(bytes)) else { return false };
@@ -101,9 +112,19 @@ pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<
     let (target, _) = pages::alloc_span(new, 1, State::Large, LARGE_PAGES)?;
     // SAFETY: both ranges are spans that this thread owns, the target is at least as long, and what the
     // target held is of no interest.
-    if unsafe { memory::move_pages(span.base(), old * PAGE_BYTES, target.base()) }.is_err() {
-        pages::free_span(target);
-        return None;
+    match unsafe { memory::move_pages(span.base(), old * PAGE_BYTES, target.base()) } {
+        Ok(()) => {}
+        Err(MoveError::Refused) => {
+            pages::free_span(target);
+            return None;
+        }
+        Err(MoveError::TargetLost) => {
+            // Somebody else's mapping may lie there by now: nobody gets these pages any more, and this is
+            // not tried again.
+            target.change_state(State::Large, State::CachedRun);
+            TABLE_MOVES.store(MAX_TABLE_MOVES, Relaxed);
+            return None;
+        }
     }
     TABLE_MOVES.fetch_add(1, Relaxed);
     COUNTS.fetch_add(new - old, Relaxed);

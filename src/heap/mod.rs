@@ -88,6 +88,16 @@ pub(crate) fn alloc_c(bytes: usize, zeroed: bool) -> *mut u8 {
     }
 }
 
+/// Allocates for C memory that will hold no pointers. Null: no memory.
+#[inline]
+pub(crate) fn alloc_c_noscan(bytes: usize) -> *mut u8 {
+    match alloc_c_fast(bytes) {
+        // Nothing is tracked, or the fast path would have been off: nobody wants to know.
+        Some(object) => object.ptr(),
+        None => alloc_c_slow(bytes, false, true),
+    }
+}
+
 /// Allocates `bytes` at `align`, a power of two. Null: no memory.
 #[inline(always)]
 pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
@@ -111,14 +121,14 @@ fn class_of_layout(bytes: usize, align: usize) -> usize {
 #[inline(always)]
 pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     let class = class_of_layout(bytes, align);
-    if class != TINY_PAGES {
-        if let Some(object) = mcache::pop(class) {
-            if zeroed {
-                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
-                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
-            }
-            return object.ptr();
+    if class != TINY_PAGES
+        && let Some(object) = mcache::pop(class)
+    {
+        if zeroed {
+            // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+            unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
         }
+        return object.ptr();
     }
     // Memory that can't hold an aligned pointer need not be searched for one.
     alloc_slow(Request { bytes, align, class, zeroed, noscan: align < align_of::<usize>() })
@@ -184,7 +194,7 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
     // Where small objects are packed, a size says only that the class is one of two. A foreign pointer is
     // diagnosed below.
     let packed = found == TINY_PAGES || (class == TINY_PAGES && found == tiny::OWN_CLASS);
-    if found != 0 && found != expected && !packed {
+    if found != 0 && found != expected && !packed || !large::may_be_of_size(object, bytes) {
         operation.bad_size(object, bytes);
     }
     free_slow(object, operation);
@@ -200,12 +210,12 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     if !ensure_started() {
         return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
     }
-    let object = match mcache::is_tracked() {
+    if mcache::is_tracked() && arena::is_active() {
+        // The heap's locks may be held by threads that are stopped: nothing below may run.
         // SAFETY: while the arena is active, only the thread that it serves runs.
-        true if arena::is_active() => unsafe { arena::alloc(request.bytes, request.align) },
-        true => alloc_tracked(request),
-        false => alloc_untracked(request),
-    };
+        return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
+    }
+    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
     maintenance::tick();
     object.map_or(null_mut(), Addr::ptr)
 }

@@ -5,6 +5,7 @@ use super::page_heap::{self, PageHeap, PageId, PageStats};
 use super::span::{self, Span, State};
 use super::{page_map, tiny, tracking};
 use crate::base::{Addr, PAGE_BYTES};
+use crate::config::{self, Key};
 use crate::sync::{Mutex, Rank};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -20,11 +21,16 @@ pub(super) fn init() -> bool {
     // asks for: mapped for good, zeroed, readable everywhere and writable as far as the heap has grown.
     unsafe {
         HEAP.lock().init(&SPACE);
+        // The heap's base stands in this library's own data. No object may begin there, or the leak finder
+        // would take it for reachable.
+        HEAP.lock().alloc(1, 1);
         span::init(SPACE.array_base(Array::SpanRecords), SPACE.array_base(Array::WideBits));
         tiny::init(SPACE.array_base(Array::TinyMap));
         page_map::init(SPACE.base(), SPACE.range_bytes() / PAGE_BYTES, SPACE.array_base(Array::PageMap));
     }
-    true
+    // The heap's base stands in its statics, and in registers of every thread that frees: to a search for
+    // pointers the object that lay there would never be lost.
+    !config::is_on(Key::Leak) || page_heap::alloc_run(&HEAP, 1, 1).is_some()
 }
 
 /// Makes a span of `pages` pages at a multiple of `align_pages`, and says whether its memory is zero.
@@ -155,18 +161,22 @@ pub(crate) fn check() {
     }
 }
 
-/// The lock, for fork.
+/// The locks, for fork.
 pub(super) fn acquire_for_fork() {
     HEAP.acquire_for_fork();
+    SPACE.acquire_for_fork();
 }
 
-/// Gives it back; in the child what other threads were releasing is taken back.
+/// Gives them back; in the child what other threads were releasing is taken back.
 ///
 /// # Safety
 /// After [`acquire_for_fork`], in the same thread or its copy in the child.
 pub(super) unsafe fn release_after_fork(in_child: bool) {
     // SAFETY: passed on to the caller.
-    unsafe { HEAP.release_after_fork() };
+    unsafe {
+        SPACE.release_after_fork();
+        HEAP.release_after_fork();
+    }
     if in_child {
         HEAP.lock().abandon_releases();
     }

@@ -29,17 +29,18 @@ pub(crate) unsafe fn realloc(
     // A packed object's class says nothing of its size, nor of what a longer one's alignment must be.
     let fits = match class {
         0 => false,
-        TINY_PAGES => bytes <= old_bytes && addr.0 % super::c_packed_align(bytes) == 0,
+        TINY_PAGES => bytes <= old_bytes && addr.0.is_multiple_of(super::c_packed_align(bytes)),
         _ => true,
     };
     if class == old_class && fits {
         note_resize(addr, bytes);
         return object;
     }
-    if class == 0 && old_class == LARGE_PAGES {
-        if let Some(moved) = resize_large(addr, bytes) {
-            return moved;
-        }
+    if class == 0
+        && old_class == LARGE_PAGES
+        && let Some(moved) = resize_large(addr, bytes)
+    {
+        return moved;
     }
     let new = allocate();
     if new.is_null() {

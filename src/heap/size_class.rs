@@ -118,6 +118,14 @@ pub(crate) static SPAN_OBJECTS: [u16; ALL_CLASSES] = span_objects();
 /// Kaser, Kurz: "Faster remainder by direct computation"). With 0 no offset passes that test.
 pub(crate) static DIVISION_MAGIC: [u32; ALL_CLASSES] = division_magic();
 
+/// Per class the division constant and the bound that the low 32 bits of `offset * magic` stay below
+/// where an object begins; together, so that a free loads one line.
+///
+/// With `e = size * magic - 2^32` those bits are `q * e` at offset `q * size`, and at least `magic` at
+/// any other offset. So the bound `objects * e` lets the spans' objects pass and not the rest behind the
+/// last one. Where `e` is 0, the size is a power of two and there is no rest: the bound is `magic`.
+static STARTS: [(u32, u32); ALL_CLASSES] = starts();
+
 /// Object size in bytes of a class, for constants: they may not read a static.
 pub(crate) const fn object_bytes_of(class: usize) -> usize {
     object_bytes()[class] as usize
@@ -179,6 +187,23 @@ const fn division_magic() -> [u32; ALL_CLASSES] {
     magic
 }
 
+const fn starts() -> [(u32, u32); ALL_CLASSES] {
+    let (bytes, magics, objects) = (object_bytes(), division_magic(), span_objects());
+    let mut starts = [(0, 0); ALL_CLASSES];
+    let mut class = 1;
+    while class < CLASSES {
+        let magic = magics[class];
+        let bound = match bytes[class].wrapping_mul(magic) {
+            0 => magic,
+            e => e * objects[class] as u32,
+        };
+        assert!(bound <= magic);
+        starts[class] = (magic, bound);
+        class += 1;
+    }
+    starts
+}
+
 /// Entries of a table indexed by `(size + 7) / 8`.
 const TABLE_LEN: usize = MAX_SMALL_BYTES / 8 + 1;
 
@@ -237,7 +262,7 @@ const fn next_aligned() -> [[u8; CLASSES]; ALIGN_SHIFTS] {
     while shift < ALIGN_SHIFTS {
         let (mut class, mut next) = (CLASSES - 1, 0);
         while class > 0 {
-            if bytes[class] as usize % (8 << shift) == 0 {
+            if (bytes[class] as usize).is_multiple_of(8 << shift) {
                 next = class;
             }
             table[shift][class] = next as u8;
@@ -302,12 +327,13 @@ pub(crate) fn object_index(class: usize, offset: usize) -> usize {
     (offset * DIVISION_MAGIC[class] as usize) >> 32
 }
 
-/// Whether `offset` bytes into a span of `class` is where an object begins. Never, for pseudo-classes.
+/// Whether `offset` bytes into a span of `class` is where an object begins. Never, for pseudo-classes and
+/// behind the last object.
 #[inline(always)]
 pub(crate) fn is_object_start(class: usize, offset: usize) -> bool {
     // SAFETY: class comes from the page map or this module, all of whose classes are below ALL_CLASSES.
-    let magic = unsafe { *DIVISION_MAGIC.get_unchecked(class) };
-    (offset as u32).wrapping_mul(magic) < magic
+    let (magic, bound) = unsafe { *STARTS.get_unchecked(class) };
+    (offset as u32).wrapping_mul(magic) < bound
 }
 
 #[cfg(test)]
@@ -332,7 +358,8 @@ mod tests {
     fn c_requests_are_as_aligned_as_an_object_of_that_size_may_need() {
         for size in 0..=MAX_SMALL_BYTES {
             let align = if size <= 8 { 8 } else { 16 };
-            let naive = classes().find(|&c| OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c] % align == 0);
+            let naive = classes()
+                .find(|&c| OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c].is_multiple_of(align));
             assert_eq!(c_class_of(size), naive.unwrap(), "{size}");
         }
     }
@@ -343,7 +370,8 @@ mod tests {
             for size in (0..=MAX_SMALL_BYTES + 8).step_by(8) {
                 let align = 1usize << shift;
                 let naive = classes().find(|&c| {
-                    OBJECT_BYTES[c] as usize >= size && OBJECT_BYTES[c] as usize % align.max(8) == 0
+                    OBJECT_BYTES[c] as usize >= size
+                        && (OBJECT_BYTES[c] as usize).is_multiple_of(align.max(8))
                 });
                 let naive = naive.filter(|_| align <= PAGE_BYTES).unwrap_or(0);
                 assert_eq!(class_of_aligned(size, align), naive, "{size} at {align}");
@@ -357,7 +385,8 @@ mod tests {
             let size = OBJECT_BYTES[class] as usize;
             for offset in 0..SPAN_PAGES[class] as usize * PAGE_BYTES {
                 assert_eq!(object_index(class, offset), offset / size, "{class} {offset}");
-                assert_eq!(is_object_start(class, offset), offset % size == 0, "{class} {offset}");
+                let is_start = offset % size == 0 && offset / size < SPAN_OBJECTS[class] as usize;
+                assert_eq!(is_object_start(class, offset), is_start, "{class} {offset}");
             }
         }
         assert!(

@@ -133,7 +133,11 @@ pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
 fn renew(used: Carving) -> Option<()> {
     let block = take_block()?;
     bits_of(block).begin();
-    let slot = mcache::tiny_slot()?;
+    let Some(slot) = mcache::tiny_slot() else {
+        bits_of(block).abandon();
+        give_block(block);
+        return None;
+    };
     if slot.word() == used.0 && slot.replace(Carving::of_block(block).0) {
         drop(slot);
         settle(used);

@@ -4,14 +4,8 @@
 //! has to export them (`-rdynamic`, or `-Wl,--export-dynamic-symbol=__lsan_default_suppressions`), for the
 //! dynamic linker sees no others. With LeakSanitizer itself the compiler's driver exports them.
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use core::ffi::{CStr, c_char, c_int};
-
-global_asm!(
-    ".weak __lsan_is_turned_off",
-    ".weak __lsan_default_suppressions",
-    ".weak __lsan_default_options",
-);
 
 /// The address of a weak symbol, 0 if nobody defines it.
 macro_rules! address_of_weak {
@@ -20,14 +14,14 @@ macro_rules! address_of_weak {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: reads a constant that the linker filled in before any code of this library ran.
         unsafe {
-            asm!(concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                out(reg) address, options(pure, nomem, nostack, preserves_flags));
+            asm!(concat!(".weak ", $name), concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                out(reg) address, options(pure, readonly, nostack, preserves_flags));
         }
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         unsafe {
-            asm!(concat!("adrp {0}, :got:", $name), concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
-                out(reg) address, options(pure, nomem, nostack, preserves_flags));
+            asm!(concat!(".weak ", $name), concat!("adrp {0}, :got:", $name), concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
+                out(reg) address, options(pure, readonly, nostack, preserves_flags));
         }
         address
     }};

@@ -101,6 +101,7 @@ pub(crate) fn own_ranges(each: &mut dyn FnMut(stop_world::Range)) {
     each((heap.start, heap.end));
     heap::pages::for_each_table(|at, bytes| each((at.0, at.0 + bytes)));
     mcache::for_each_slab_mapping(|at, bytes| each((at.0, at.0 + bytes)));
+    heap::central::for_each_list(|at, bytes| each((at.0, at.0 + bytes)));
     let mut add = |at: Addr, bytes| each((at.0, at.0 + bytes));
     tracking::for_each_mapping(&mut add);
     depot::for_each_mapping(&mut add);

@@ -34,7 +34,7 @@ fn depth() -> &'static AtomicUsize {
             "mov {0}, qword ptr fs:[0]",
             "add {0}, qword ptr [rip + __besom_leak_scope@gottpoff]",
             out(reg) address,
-            options(pure, nomem, nostack),
+            options(pure, readonly, nostack),
         );
     }
     #[cfg(target_arch = "aarch64")]
@@ -47,7 +47,7 @@ fn depth() -> &'static AtomicUsize {
             "add {0}, {0}, {1}",
             out(reg) address,
             out(reg) _,
-            options(pure, nomem, nostack),
+            options(pure, readonly, nostack),
         );
     }
     // SAFETY: an aligned word that exists as long as the thread does, which is longer than this call; zero

@@ -21,7 +21,7 @@ pub(crate) enum Rank {
     RunCache = 6,
     /// The page heap.
     PageHeap = 7,
-    /// The records of spans and their bitmaps.
+    /// The parts of arrays beside the heap that become memory when they are needed.
     SpanTable = 8,
     /// The leak checker's tables: stacks, roots, side arrays.
     LeakTables = 9,
@@ -89,5 +89,5 @@ pub(super) use held::{Ranked, acquire, ranked, release};
 #[cfg(debug_assertions)]
 #[allow(dead_code)]
 const fn may_nest(rank: Rank) -> bool {
-    matches!(rank, Rank::CacheShard | Rank::Transfer | Rank::Central | Rank::RunCache)
+    matches!(rank, Rank::CacheShard | Rank::Transfer | Rank::Central | Rank::RunCache | Rank::Leaf)
 }

@@ -93,14 +93,88 @@ pub(crate) unsafe fn advise(at: Addr, bytes: usize, advice: i32) -> Result<(), E
     unsafe { call(libc::SYS_madvise, [at.0, bytes, advice as usize, 0, 0, 0]) }.map(drop)
 }
 
+/// Why [`move_pages`] failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MoveError {
+    /// Nothing has changed.
+    Refused,
+    /// The contents are where they were, but what was mapped at the target may be gone.
+    TargetLost,
+}
+
 /// Moves the pages of `from .. from + bytes` to `to`, where they replace what is mapped. The old range
-/// stays mapped and reads as zeros. Fails before Linux 5.7, leaving both ranges as they were.
+/// stays mapped and reads as zeros. Fails before Linux 5.7 and where the range is of several mappings.
+///
+/// Two moves, over a place of the kernel's choice: before Linux 6.17 `mremap` unmaps a target that is
+/// given before it looks whether the source can be moved at all (it can't if the program has changed a
+/// part of it by `madvise`, `mlock` or `mprotect`), and would leave a hole for other mappings to fall into.
 ///
 /// # Safety
 /// Both ranges must be the caller's own anonymous mappings, not overlap, and the contents of the target
 /// be of no interest.
-pub(crate) unsafe fn move_pages(from: Addr, bytes: usize, to: Addr) -> Result<(), Errno> {
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-    // SAFETY: the caller owns both ranges and accepts what the call does to them.
-    unsafe { call(libc::SYS_mremap, [from.0, bytes, bytes, flags as usize, to.0, 0]) }.map(drop)
+pub(crate) unsafe fn move_pages(from: Addr, bytes: usize, to: Addr) -> Result<(), MoveError> {
+    const PARK: i32 = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+    // SAFETY: the caller owns the range; the kernel picks a target where nothing is.
+    let parked = unsafe { mremap(from, bytes, PARK, Addr(0)) }.map_err(|_| MoveError::Refused)?;
+    // SAFETY: the first range is ours since the line above, the second the caller's.
+    if unsafe { mremap(parked, bytes, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) }.is_ok() {
+        return Ok(());
+    }
+    // SAFETY: the pages are still parked, and their old place is mapped and as long. Nobody else knows the
+    // parked ones.
+    unsafe {
+        core::ptr::copy_nonoverlapping(parked.ptr::<u8>(), from.ptr::<u8>(), bytes);
+        unmap(parked, bytes);
+    }
+    Err(MoveError::TargetLost)
+}
+
+/// `mremap` without a change of length.
+///
+/// # Safety
+/// The caller must own the range and, with `MREMAP_FIXED`, the target.
+unsafe fn mremap(from: Addr, bytes: usize, flags: i32, to: Addr) -> Result<Addr, Errno> {
+    // SAFETY: passed on to the caller.
+    unsafe { call(libc::SYS_mremap, [from.0, bytes, bytes, flags as usize, to.0, 0]) }.map(Addr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: usize = 1 << 20;
+
+    fn bytes_at(at: Addr) -> [u8; 2] {
+        // SAFETY: the tests pass mappings of that length.
+        unsafe { [at.ptr::<u8>().read(), at.plus(BYTES - 1).ptr::<u8>().read()] }
+    }
+
+    fn fill(at: Addr, with: u8) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_bytes(at.ptr::<u8>(), with, BYTES) };
+    }
+
+    #[test]
+    fn pages_move_and_leave_zeros() {
+        let (from, to) = (map(BYTES, Access::ReadWrite).unwrap(), map(BYTES, Access::ReadWrite).unwrap());
+        fill(from, 3);
+        fill(to, 4);
+        // SAFETY: both mappings are the test's.
+        assert_eq!(unsafe { move_pages(from, BYTES, to) }, Ok(()));
+        assert_eq!((bytes_at(from), bytes_at(to)), ([0, 0], [3, 3]));
+        fill(from, 5);
+        assert_eq!((bytes_at(from), bytes_at(to)), ([5, 5], [3, 3]));
+    }
+
+    #[test]
+    fn a_range_of_two_mappings_stays_and_so_does_the_target() {
+        let (from, to) = (map(BYTES, Access::ReadWrite).unwrap(), map(BYTES, Access::ReadWrite).unwrap());
+        fill(from, 3);
+        fill(to, 4);
+        // SAFETY: the part is the test's; the advice concerns core files.
+        unsafe { advise(from, BYTES / 2, libc::MADV_DONTDUMP) }.unwrap();
+        // SAFETY: both mappings are the test's.
+        assert_eq!(unsafe { move_pages(from, BYTES, to) }, Err(MoveError::Refused));
+        assert_eq!((bytes_at(from), bytes_at(to)), ([3, 3], [4, 4]));
+    }
 }

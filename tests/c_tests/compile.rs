@@ -2,6 +2,7 @@
 
 use crate::common::{root, shared_library, static_library};
 use crate::directives::{Directives, Use};
+use crate::rust;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +30,9 @@ pub(crate) fn output_directory() -> PathBuf {
 /// Builds one program with `build`'s options; only if something it is made of is newer.
 pub(crate) fn program(file: &str, directives: &Directives, build: &str) -> PathBuf {
     let source = sources().join(file);
+    if source.extension().is_some_and(|e| e == "rs") {
+        return rust::program(&source);
+    }
     let mut flags: Vec<OsString> = build.split_whitespace().map(Into::into).collect();
     flags.push(format!("-I{}", root().join("include").display()).into());
     let mut inputs = Vec::new();
@@ -44,7 +48,7 @@ pub(crate) fn program(file: &str, directives: &Directives, build: &str) -> PathB
             _ => flags.push(flag.into()),
         }
     }
-    let name = format!("{}{}", file.replace('.', "_"), build.replace(' ', ""));
+    let name = format!("{}{}", file.replace(['.', '/'], "_"), build.replace(' ', ""));
     compile(&source, &output_directory().join(name), &flags, &inputs)
 }
 
@@ -80,7 +84,8 @@ fn compile(source: &Path, target: &Path, flags: &[OsString], inputs: &[PathBuf])
 /// Whether `target` is newer than all it is made of: source, shared headers, libraries.
 fn is_current(target: &Path, source: &Path, inputs: &[PathBuf]) -> bool {
     let Some(built) = modified(target) else { return false };
-    let headers = [sources().join("test.h"), sources().join("misuse.h"), root().join("include/besom.h")];
+    let headers = ["c-tests/test.h", "c-tests/misuse.h", "c-tests/leaks/leak.h", "include/besom.h"];
+    let headers = headers.map(|header| root().join(header));
     let mut made_of =
         std::iter::once(source).chain(headers.iter().map(|h| &**h)).chain(inputs.iter().map(|i| &**i));
     made_of.all(|path| modified(path).is_some_and(|time| time < built))

@@ -16,12 +16,19 @@
 //! | `ulimit-v` | the limit of address space in KiB |
 //! | `under` | a command that runs the program |
 //! | `skip` | a mode in which the program is not run, and why |
+//! | `expect-stdout` | all of standard output, without its last line end |
+//! | `env` | `NAME=VALUE` for the environment; `{sources}` is the directory of the programs |
+//! | `expect-leaks` | runs in leak mode; one leak report that some process writes, see `crate::reports`; `none` for none at all |
+//! | `expect-function` | a function in a stack of the leak reports |
+//! | `reports` | `text`: leak reports are text on standard error; `some`: each expected report comes at least once |
 //! | `preload` | `no` and why: the program brings the library along in another way |
 //!
 //! In an expected line `{name}` stands for what the program printed on standard output as `name=value`,
 //! and `{*}` for any text.
 
 use crate::Mode;
+use crate::compile::sources;
+use crate::reports::Expected;
 use std::path::Path;
 
 /// How a program gets a library of `c-tests/lib`.
@@ -53,6 +60,12 @@ pub(crate) struct Directives {
     pub(crate) under: Vec<String>,
     pub(crate) skips: Vec<(Mode, String)>,
     pub(crate) no_preload: bool,
+    pub(crate) stdout: Option<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) leaks: Option<Vec<Expected>>,
+    pub(crate) functions: Vec<String>,
+    pub(crate) text_reports: bool,
+    pub(crate) some_reports: bool,
 }
 
 impl Directives {
@@ -96,6 +109,15 @@ impl Directives {
             "under" => self.under.extend(words(value)),
             "skip" => self.skips.push(skip(value)),
             "preload" => self.no_preload = value.starts_with("no "),
+            "expect-stdout" => self.stdout = Some(value.into()),
+            "env" => self.environment.push(variable(value)),
+            "expect-leaks" => self.leaks.get_or_insert_default().extend(Expected::read(value)),
+            "expect-function" => self.functions.push(value.into()),
+            "reports" => {
+                self.text_reports |= value == "text";
+                self.some_reports |= value == "some";
+                assert!(["text", "some"].contains(&value), "{}: reports: {value}", source.display());
+            }
             _ => panic!("{}: unknown directive {key}", source.display()),
         }
     }
@@ -120,9 +142,16 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 fn signal(name: &str) -> i32 {
     match name {
         "ABRT" => libc::SIGABRT,
+        "KILL" => libc::SIGKILL,
         "SEGV" => libc::SIGSEGV,
+        "TERM" => libc::SIGTERM,
         _ => panic!("unknown signal {name}"),
     }
+}
+
+fn variable(value: &str) -> (String, String) {
+    let (name, value) = value.split_once('=').unwrap_or_else(|| panic!("env: {value}: NAME=VALUE"));
+    (name.into(), value.replace("{sources}", sources().to_str().unwrap()))
 }
 
 fn library(value: &str) -> (String, Use) {

@@ -4,6 +4,7 @@ use crate::Mode;
 use crate::common::shared_library;
 use crate::compile::{library, output_directory, program};
 use crate::directives::{Directives, Use};
+use crate::reports::{self, Report};
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 const HANG_SECONDS: u64 = 240;
 
 /// What a finished program left.
-struct Outcome {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// Leak reports of all its processes.
+    pub(crate) reports: Vec<Report>,
 }
 
 /// Builds `file` in all its builds, runs each in all its runs, and panics at the first difference from
@@ -26,16 +29,19 @@ pub(crate) fn check(file: &str, directives: &Directives, mode: Mode) {
     for (b, build) in directives.builds.iter().enumerate() {
         let path = program(file, directives, build);
         for (r, arguments) in directives.runs.iter().enumerate() {
-            let label = format!("{}-{}-{b}-{r}", file.replace('.', "_"), mode.name());
+            let label = format!("{}-{}-{b}-{r}", file.replace(['.', '/'], "_"), mode.name());
             let outcome = run(&path, arguments, directives, mode, &label);
-            if let Err(difference) = compare(&outcome, directives) {
+            if let Err(difference) =
+                compare(&outcome, directives).and_then(|()| reports::compare(&outcome, directives))
+            {
                 panic!(
                     "{file} built with {build}, run with [{arguments}], mode {}: {difference}\n\
-                     --- {}\n--- stdout\n{}--- stderr\n{}---",
+                     --- {}\n--- stdout\n{}--- stderr\n{}--- reports\n{}---",
                     mode.name(),
                     outcome.status,
                     outcome.stdout,
-                    outcome.stderr
+                    outcome.stderr,
+                    outcome.reports.iter().map(ToString::to_string).collect::<String>()
                 );
             }
         }
@@ -43,10 +49,11 @@ pub(crate) fn check(file: &str, directives: &Directives, mode: Mode) {
 }
 
 fn run(path: &Path, arguments: &str, directives: &Directives, mode: Mode, label: &str) -> Outcome {
+    reports::clear(label);
     let captured = |stream: &str| output_directory().join(format!("{label}.{stream}"));
     let (out, err) = (captured("stdout"), captured("stderr"));
     let mut command = command(path, arguments, directives);
-    set_environment(&mut command, directives, mode);
+    set_environment(&mut command, directives, mode, reports::options(directives, label));
     set_limits(&mut command, directives.address_space_kib);
     command.stdin(std::process::Stdio::null());
     command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
@@ -57,7 +64,7 @@ fn run(path: &Path, arguments: &str, directives: &Directives, mode: Mode, label:
         let _ = std::fs::remove_file(path);
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    Outcome { status, stdout: text(&out), stderr: text(&err) }
+    Outcome { status, stdout: text(&out), stderr: text(&err), reports: reports::collect(label) }
 }
 
 fn command(path: &Path, arguments: &str, directives: &Directives) -> Command {
@@ -73,7 +80,7 @@ fn command(path: &Path, arguments: &str, directives: &Directives) -> Command {
     command
 }
 
-fn set_environment(command: &mut Command, directives: &Directives, mode: Mode) {
+fn set_environment(command: &mut Command, directives: &Directives, mode: Mode, leak: Option<String>) {
     let mut before = Vec::new();
     let mut after = Vec::new();
     for (file, how) in &directives.libraries {
@@ -97,13 +104,14 @@ fn set_environment(command: &mut Command, directives: &Directives, mode: Mode) {
     }
     let mut options = directives.options.clone();
     options.extend(mode.options().map(String::from));
+    options.extend(leak);
     if !options.is_empty() {
         command.env("BESOM_OPTIONS", options.join(":"));
     }
     if let Some(tunables) = mode.tunables() {
         command.env("GLIBC_TUNABLES", tunables);
     }
-    command.env("LC_ALL", "C");
+    command.env("LC_ALL", "C").env_remove("LSAN_OPTIONS").envs(directives.environment.iter().cloned());
 }
 
 fn set_limits(command: &mut Command, address_space_kib: Option<u64>) {
@@ -146,10 +154,15 @@ fn compare(outcome: &Outcome, expected: &Directives) -> Result<(), String> {
     let status = (outcome.status.code(), outcome.status.signal());
     let wanted = match expected.signal {
         Some(signal) => (None, Some(signal)),
-        None => (Some(expected.exit.unwrap_or(0)), None),
+        None => (Some(expected.exit.unwrap_or_else(|| reports::usual_exit(expected))), None),
     };
     if status != wanted {
         return Err(format!("(exit status, signal) is {status:?} instead of {wanted:?}"));
+    }
+    if let Some(stdout) =
+        expected.stdout.as_ref().filter(|&text| *text != outcome.stdout.trim_end_matches('\n'))
+    {
+        return Err(format!("stdout should be: {stdout}"));
     }
     let lines: Vec<&str> = outcome.stderr.lines().collect();
     for pattern in &expected.stderr_has {

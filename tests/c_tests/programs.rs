@@ -50,6 +50,7 @@ programs! {
         abi_no_overlap
         abi_realloc_contents
         abi_realloc_large
+        abi_realloc_split
         abi_realloc_steps
         abi_reallocarray
         abi_size_classes
@@ -116,6 +117,7 @@ programs! {
         option_check
         option_help
         option_unknown
+        rseq_filter
         rseq_migration
         rseq_statistics
         rseq_unregistered_thread

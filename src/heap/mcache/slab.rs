@@ -51,8 +51,7 @@ const fn max_slots() -> [u16; ALL_CLASSES] {
     let mut class = 1;
     while class <= TINY_BLOCK {
         let bytes = object_bytes(class);
-        if bytes != 0 {
-            let n = MAX_CLASS_BYTES / bytes;
+        if let Some(n) = MAX_CLASS_BYTES.checked_div(bytes) {
             slots[class] = if n < MIN_SLOTS {
                 MIN_SLOTS
             } else if n > MAX_MAX_SLOTS {
@@ -242,9 +241,9 @@ impl Slab {
 
     /// Calls `each` with class and address of every object in the stacks. The caller owns the slab.
     pub(super) fn for_each_object(self, each: &mut impl FnMut(usize, Addr)) {
-        for class in 1..=TINY_BLOCK {
+        for (class, &begin) in BEGIN.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
             for i in 0..self.read(class).objects(class) {
-                each(class, Addr(self.word(BEGIN[class] as usize + i).load(Relaxed) as usize));
+                each(class, Addr(self.word(begin as usize + i).load(Relaxed) as usize));
             }
         }
     }

@@ -14,11 +14,11 @@ use crate::heap::central;
 use crate::heap::size_class::TINY_BLOCK;
 use crate::stats::CacheMode;
 use crate::sync::Mutex;
-use crate::sys::{memory, message::fatal, rseq};
-use core::sync::atomic::Ordering::Relaxed;
+use crate::sys::{memory, message::say, rseq};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Stops every CPU that has a slab and for which `select` says so, runs `each` on it, and lets it go on.
-/// Then runs `each` on every selected shard under its lock.
+/// Stops every CPU that has a slab and for which `select` says so, runs `each` on it, and lets it go on;
+/// without `each` where the kernel refuses to stop them. Then runs `each` on every selected shard under its lock.
 fn with_stopped(
     mut select: impl FnMut(&'static Cache, Slab) -> bool,
     mut each: impl FnMut(&'static Cache, Slab),
@@ -34,12 +34,12 @@ fn with_stopped(
             any = true;
         }
     }
-    if any {
-        fence();
-    }
+    let fenced = !any || fence();
     for (cpu, cache) in CPUS[..seen].iter().enumerate() {
         if let Some(slab) = cache.slab().filter(|_| stopped[cpu / 64] >> (cpu % 64) & 1 != 0) {
-            each(cache, slab);
+            if fenced {
+                each(cache, slab);
+            }
             slow_table().publish(cpu, slab);
         }
     }
@@ -51,13 +51,17 @@ fn with_stopped(
     });
 }
 
-/// Restarts running sections, or ends the process: without the fence two threads could use one slab.
-fn fence() {
-    if mode() != CacheMode::LockedShards && !rseq::fence() {
-        fatal!(
-            "membarrier failed after it was registered: a filter was installed while besom runs; use rseq=0"
+/// Restarts running sections; `false` if that is not allowed any more: the process has put a filter on its
+/// system calls since it started. Then other CPUs' slabs can't be touched, which is said once.
+fn fence() -> bool {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let fenced = mode() == CacheMode::LockedShards || rseq::fence();
+    if !fenced && !SAID.swap(true, Relaxed) {
+        say!(
+            "membarrier is not allowed any more: caches of idle CPUs keep what they hold (rseq=0 would not)"
         );
     }
+    fenced
 }
 
 /// Returns all cached objects to the central lists and all capacity to the budgets.

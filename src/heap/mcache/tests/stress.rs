@@ -144,7 +144,9 @@ impl World {
         let mut round = thread;
         while !self.is_done() {
             round += 1;
-            if let Some(token) = self.pop().filter(|&token| !self.push(token)) {
+            if let Some(token) = self.pop()
+                && !self.push(token)
+            {
                 self.pool.lock().unwrap().push(token);
             }
             let n = self.pop_batch(&mut batch[..1 + round % 32]);

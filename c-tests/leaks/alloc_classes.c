@@ -1,0 +1,7 @@
+// Proves that a lost block of every size class is counted exactly.
+// expect-leaks: definitely=428560/67
+#include "leak.h"
+
+int main(void) {
+    for (size_t i = 0; i < COUNT_OF(class_bytes); i++) lose(class_bytes[i]);
+}

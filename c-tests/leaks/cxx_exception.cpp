@@ -1,0 +1,15 @@
+// Proves that an exception in flight is not lost: the program exits inside a handler.
+// expect-leaks: definitely=0/0
+#include "leak.h"
+
+#include <stdexcept>
+
+static NOINLINE void raise_one() { throw std::runtime_error("in flight, with a text longer than a short string"); }
+
+int main() {
+    try {
+        raise_one();
+    } catch (const std::exception &) {
+        exit(0);
+    }
+}

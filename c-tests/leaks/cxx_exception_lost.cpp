@@ -1,0 +1,23 @@
+// Proves that an exception that a pointer to it outlives is kept, and that one caught and done leaves nothing.
+// expect-leaks: definitely=0/0
+#include "leak.h"
+
+#include <exception>
+#include <stdexcept>
+
+std::exception_ptr kept;
+
+static NOINLINE void work() {
+    for (int i = 0; i < 10; i++) {
+        try {
+            throw std::runtime_error("done with, and longer than a short string");
+        } catch (...) {
+            if (i == 5) kept = std::current_exception();
+        }
+    }
+}
+
+int main() {
+    work();
+    _exit(besom_leak_check());
+}

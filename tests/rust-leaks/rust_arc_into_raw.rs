@@ -1,0 +1,24 @@
+// Proves what becomes of a count given away as a raw pointer, which points behind the counters: possibly lost.
+// preload: no the program is built with its allocator
+// expect-leaks: possibly=40/1
+// expect-exit: 0
+
+use std::ptr::null_mut;
+use std::sync::{
+    Arc,
+    atomic::{AtomicPtr, Ordering::Relaxed},
+};
+
+#[global_allocator]
+static ALLOC: besom::Besom = besom::Besom;
+
+static RAW: AtomicPtr<[u64; 3]> = AtomicPtr::new(null_mut());
+
+#[inline(never)]
+fn give() {
+    RAW.store(Arc::into_raw(Arc::new([1, 2, 3])).cast_mut(), Relaxed);
+}
+
+fn main() {
+    give();
+}
