@@ -234,7 +234,7 @@ impl Model {
     /// Frees everything.
     pub(super) fn free_all(&mut self) {
         while let Some((at, object)) = self.live.pop_first() {
-            object.free(at.0 / 16 % 2 == 0);
+            object.free((at.0 / 16).is_multiple_of(2));
         }
     }
 

@@ -52,13 +52,13 @@ fn work(seed: u8, transit: &Transit) {
     for step in 0..STEPS {
         let op = ops.next();
         // Now and then is enough for giving back all memory, which stops the other threads' CPUs.
-        if !matches!(op, Op::Release) || step % 8 == 0 {
+        if !matches!(op, Op::Release) || step.is_multiple_of(8) {
             assert!(model.step(op), "out of memory in {op:?}");
         }
         if let Op::Free { victim, .. } = op {
             transit.exchange(&mut model, victim);
         }
-        if step % 64 == 0 {
+        if step.is_multiple_of(64) {
             model.check_neighbours();
             model.check_contents();
         }

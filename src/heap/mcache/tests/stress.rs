@@ -277,7 +277,7 @@ fn stop_repeatedly(world: &World, with_fence: bool, end: Instant) -> usize {
         }
         stops += 1;
         // Now and then the processor goes to the others, or on one CPU nothing would be stopped.
-        if stops % 64 == 0 {
+        if stops.is_multiple_of(64) {
             thread::yield_now();
         }
     }
