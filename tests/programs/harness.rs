@@ -46,6 +46,9 @@ struct Outcome {
 pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.sh"));
     let dir = fresh_dir(name);
+    for mode in &PRELOADED {
+        assert_probe_reports(probe, mode);
+    }
     let bare = run(&script, &dir, &BARE);
     assert!(
         bare.status.success(),
@@ -55,7 +58,6 @@ pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
     );
     assert!(!bare.stdout.trim().is_empty(), "{name} printed nothing to compare");
     for mode in &PRELOADED {
-        assert_probe_reports(probe, mode);
         let outcome = run(&script, &dir, mode);
         assert_same(name, mode, &bare, &outcome, &dir);
     }
@@ -82,7 +84,7 @@ fn assert_probe_reports(probe: &[&str], mode: &Mode) {
         .env("LD_PRELOAD", library())
         .env("BESOM_OPTIONS", options)
         .output()
-        .unwrap_or_else(|e| panic!("{probe:?}: {e}"));
+        .unwrap_or_else(|e| panic!("{probe:?}: {e}; if it is missing, run tests/install-test-deps.sh"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{probe:?}, {}: {}\n{}", mode.name, output.status, quote(&stderr));
     assert!(
