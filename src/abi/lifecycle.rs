@@ -7,6 +7,7 @@ use crate::config::{self, Key};
 use crate::heap;
 use crate::sys::message;
 use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Run by the dynamic linker, or by the start-up code of a static program, before `main`.
 #[used]
@@ -31,6 +32,7 @@ extern "C" fn constructor() {
         libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
         on_exit(at_exit, core::ptr::null_mut());
     }
+    super::thread::start();
 }
 
 unsafe extern "C" {
@@ -66,9 +68,16 @@ unsafe fn after_fork(in_child: bool) {
         #[cfg(feature = "leak")]
         crate::leak::after_fork(in_child);
     }
+    if in_child {
+        super::thread::start();
+    }
 }
 
+/// Whether the handler of `exit` has been called.
+static AT_EXIT: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
+    AT_EXIT.store(true, Relaxed);
     if config::is_on(Key::Stats) {
         heap::snapshot().for_each_line(message::line);
     }
@@ -81,16 +90,35 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
 /// Makes the check at exit; changes the exit status of a program that ended well but leaks.
 #[cfg(feature = "leak")]
 fn check_at_exit(status: c_int) {
-    use crate::leak::{check, hooks};
-    if !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
-        return;
-    }
-    let leaked = check::run(check::Trigger::Exit).is_some_and(|totals| totals.leaked().blocks > 0);
-    let exit_code = config::get(Key::ExitCode) as c_int;
-    if leaked && status == 0 && exit_code != 0 {
+    let new_status = checked_status(status);
+    if new_status != status {
         // glibc lets a handler call `exit` again: the handlers that are left and the flushing of streams go
         // on, with the new status.
         // SAFETY: this runs as a handler of `exit`.
-        unsafe { libc::exit(exit_code) };
+        unsafe { libc::exit(new_status) };
     }
+}
+
+/// Checks, unless an option or the program is against it, and returns the status to end with: a program that
+/// failed by itself keeps its own.
+#[cfg(feature = "leak")]
+fn checked_status(status: c_int) -> c_int {
+    use crate::leak::{check, hooks};
+    if !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
+        return status;
+    }
+    let leaked = check::run(check::Trigger::Exit).is_some_and(|totals| totals.leaked().blocks > 0);
+    let exit_code = config::get(Key::ExitCode) as c_int;
+    if leaked && status == 0 && exit_code != 0 { exit_code } else { status }
+}
+
+/// The same for a process that ends by `_exit`, if option `check_on__exit` is set.
+///
+/// Not in a child of `vfork` or of a bare `clone`: it was never made ready for a check, and the first shares
+/// its memory with a parent that sleeps.
+#[cfg(all(feature = "leak", feature = "override"))]
+pub(super) fn status_at_quick_exit(status: c_int) -> c_int {
+    // In a static program `exit` ends here too.
+    let is_due = || crate::leak::process() == message::process_id() && !AT_EXIT.load(Relaxed);
+    if config::is_on(Key::CheckOnQuickExit) && is_due() { checked_status(status) } else { status }
 }

@@ -5,6 +5,8 @@ mod api;
 mod c;
 #[cfg(feature = "override")]
 mod cxx;
+#[cfg(all(feature = "leak", feature = "override"))]
+mod exit;
 #[cfg(feature = "override")]
 mod extensions;
 mod global_alloc;
@@ -13,6 +15,7 @@ mod leak_c;
 mod lifecycle;
 #[cfg(all(feature = "leak", feature = "override"))]
 mod lsan;
+mod thread;
 
 pub use api::{release_free_memory, stats};
 pub use global_alloc::Besom;

@@ -2,13 +2,14 @@
 //! heap may not be touched, and what the report allocates comes from here instead. Nothing is freed until
 //! the report is done, and then everything.
 //!
-//! One thread at a time: the one that writes the report. In the copy it is the only one; in the process
-//! itself all others are stopped.
+//! Only the thread that writes the report is served. In the copy it is the only one. In the process itself all
+//! others are stopped, but for those that did not take the signal: if these allocate, they wait for the heap's
+//! locks, which the check holds.
 
 use crate::base::{Addr, align_up};
-use crate::sys::memory;
+use crate::sys::{memory, rseq};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes asked of the kernel at once; larger requests get a mapping of their own.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -24,7 +25,7 @@ struct Arena {
 
 struct TheArena(UnsafeCell<Arena>);
 
-// SAFETY: only the thread that writes the report uses it; see the module's text.
+// SAFETY: only the thread that is served uses it; see the module's text.
 unsafe impl Sync for TheArena {}
 
 static ARENA: TheArena = TheArena(UnsafeCell::new(Arena {
@@ -33,23 +34,24 @@ static ARENA: TheArena = TheArena(UnsafeCell::new(Arena {
     blocks: [(Addr(0), 0); MAX_BLOCKS],
     block_count: 0,
 }));
-static ACTIVE: AtomicBool = AtomicBool::new(false);
+/// The thread that is served, by its thread pointer, which it keeps in a copy of the process; 0: none.
+static SERVED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether requests are served from here.
+/// Whether this thread's requests are served from here.
 #[inline]
 pub(crate) fn is_active() -> bool {
-    ACTIVE.load(Relaxed)
+    SERVED.load(Relaxed) == rseq::thread_pointer()
 }
 
-/// Serves all requests of this process from here while `work` runs, then gives the memory back.
+/// Serves all requests of this thread from here while `work` runs, then gives the memory back.
 ///
 /// # Safety
-/// Every other thread of the process is stopped or does not exist.
+/// One thread of the process at a time, and threads that `work` starts allocate nothing.
 pub(crate) unsafe fn serve<R>(work: impl FnOnce() -> R) -> R {
-    ACTIVE.store(true, Relaxed);
+    SERVED.store(rseq::thread_pointer(), Relaxed);
     let result = work();
-    ACTIVE.store(false, Relaxed);
-    // SAFETY: no other thread runs.
+    SERVED.store(0, Relaxed);
+    // SAFETY: only this thread was served.
     let arena = unsafe { &mut *ARENA.0.get() };
     for (at, bytes) in arena.blocks.iter().take(arena.block_count) {
         // SAFETY: the block is the arena's, and the work that used it is over.
@@ -62,9 +64,9 @@ pub(crate) unsafe fn serve<R>(work: impl FnOnce() -> R) -> R {
 /// Allocates zeroed memory. `None`: the kernel gives none.
 ///
 /// # Safety
-/// Only while [`is_active`], by the thread that [`serve`]s.
+/// Only while [`is_active`].
 pub(super) unsafe fn alloc(bytes: usize, align: usize) -> Option<Addr> {
-    // SAFETY: the caller is the only thread that runs.
+    // SAFETY: the caller is the thread that is served.
     let arena = unsafe { &mut *ARENA.0.get() };
     let at = align_up(arena.next.0, align);
     if bytes <= arena.end.0.saturating_sub(at) && at != 0 {

@@ -1,4 +1,5 @@
-//! What has to be done from time to time, done on slow paths: besom has no thread of its own.
+//! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
+//! `scavenge_thread` asks for one.
 
 use super::{central, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
@@ -36,6 +37,11 @@ pub(super) fn tick() {
     if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
+}
+
+/// The work that [`tick`] does now and then, if it is due. For a thread of its own; no lock held.
+pub(crate) fn maintain() {
+    look(time::coarse_nanoseconds());
 }
 
 #[cold]

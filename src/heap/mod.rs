@@ -32,7 +32,7 @@ pub(crate) mod tracking;
 pub(crate) use diagnose::Operation;
 pub(crate) use init::{ensure_started, is_started};
 pub(crate) use large::counts as large_counts;
-pub(crate) use maintenance::release_free_memory;
+pub(crate) use maintenance::{maintain, release_free_memory};
 pub(crate) use realloc::{realloc, realloc_layout};
 pub(crate) use snapshot::snapshot;
 
@@ -212,7 +212,7 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     }
     if mcache::is_tracked() && arena::is_active() {
         // The heap's locks may be held by threads that are stopped: nothing below may run.
-        // SAFETY: while the arena is active, only the thread that it serves runs.
+        // SAFETY: the arena is active for this thread.
         return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
     }
     let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };

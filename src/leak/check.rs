@@ -74,8 +74,14 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
-/// In a child of the program's: a check of the parent's is not this process's.
-pub(crate) fn reset_after_fork() {
+/// In a child of the program's: a check of the parent's is not this process's. fork does not wait for one,
+/// which can take long, so that the child may find its lock held.
+///
+/// # Safety
+/// Right after fork, in the child.
+pub(crate) unsafe fn reset_after_fork() {
+    // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
+    unsafe { CHECKING.reset_in_child() };
     HAS_REPORTED.store(false, Relaxed);
 }
 
@@ -104,7 +110,9 @@ struct Result {
     live_bytes: usize,
     live_blocks: usize,
     scanned_bytes: usize,
+    /// Lost objects that the process is told of, and those beyond.
     lost: usize,
+    forgotten: usize,
     workers: usize,
     failed: bool,
 }
@@ -119,6 +127,9 @@ const LIMIT_SECONDS: u32 = 600;
 /// Most workers by default: memory feeds no more on the usual machine.
 const MAX_DEFAULT_WORKERS: usize = 8;
 
+/// A worker is not worth its start for less than this, about a millisecond of work.
+const BYTES_PER_WORKER: usize = 4 << 20;
+
 /// Makes a check and returns what it found; `None` if leak mode is off or the check failed, which was said.
 ///
 /// Must not be called with a lock of the heap held, nor from a signal handler.
@@ -128,10 +139,10 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     }
     let _one = CHECKING.lock();
     let mut times = Times::start();
-    let lost_list = own_memory::map_shared(MAX_LOST * size_of::<usize>());
+    let lost_list = LostList::new();
     // The first frame of the program's that waits for this; see `frame`.
     let caller = caller_of(trigger);
-    let kept = Kept { trigger, lost_list };
+    let kept = Kept { trigger, lost_list: &lost_list };
     lock_heap();
     let world = match stop_world::stop(&stop_options(caller)) {
         Ok(world) => world,
@@ -158,7 +169,7 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
         if let Place::InPlace(errno) = place {
             say!("leak check: no copy of the process could be made (error {}); it waits meanwhile", errno.0);
         }
-        // SAFETY: this is a copy of the process with one thread, or all its other threads are stopped.
+        // SAFETY: one check at a time; the workers that mark allocate from `own_memory` only.
         unsafe { heap::arena::serve(|| work(world, place, &kept, times, result)) };
     });
     let result = match outcome {
@@ -176,17 +187,13 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     GENERATION.fetch_add(1, Relaxed);
     HAS_REPORTED.store(true, Relaxed);
     let totals = result.map(|result| {
-        let reclaimed = remember(&result, lost_list);
+        let reclaimed = remember(&result, &lost_list);
         if config::is_on(Key::Trace) {
             trace(trigger, &result, &paused, reclaimed);
         }
         super::trigger::note_live_bytes(result.live_bytes);
         result.totals
     });
-    if let Some(list) = lost_list {
-        // SAFETY: made above; the child has ended.
-        unsafe { own_memory::unmap(list) };
-    }
     totals
 }
 
@@ -230,32 +237,58 @@ fn unlock_heap() {
 }
 
 /// What the work gets besides the world.
-struct Kept {
+struct Kept<'a> {
     trigger: Trigger,
-    lost_list: Option<Addr>,
+    lost_list: &'a LostList,
 }
 
-fn work(world: &StoppedWorld, place: Place, kept: &Kept, mut times: Times, result: &mut Result) {
-    if let Err(NoMemory) = try_work(world, place, kept, &mut times, result) {
-        say!("leak check failed: no memory for its tables");
+fn work(world: &StoppedWorld, place: Place, kept: &Kept<'_>, mut times: Times, result: &mut Result) {
+    if let Err(broken) = try_work(world, place, kept, &mut times, result) {
+        say!("leak check failed: {}", broken.text());
         result.failed = true;
     }
     result.times = times;
 }
 
+/// Why the work could not be done.
+enum Broken {
+    /// No memory for its tables.
+    NoMemory,
+    /// In the process itself memory is read through the kernel, which a filter of system calls forbids.
+    Unreadable,
+}
+
+impl Broken {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoMemory => "no memory for its tables",
+            Self::Unreadable => "no copy of the process can be made, and process_vm_readv is forbidden",
+        }
+    }
+}
+
+impl From<NoMemory> for Broken {
+    fn from(_: NoMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
 fn try_work(
     world: &StoppedWorld,
     place: Place,
-    kept: &Kept,
+    kept: &Kept<'_>,
     times: &mut Times,
     result: &mut Result,
-) -> core::result::Result<(), NoMemory> {
+) -> core::result::Result<(), Broken> {
     times.note(Phase::Fork);
     let objects = Objects::new()?;
     times.note(Phase::Number);
     let in_place = place != Place::Child;
+    if in_place && super::peek::through_kernel(Addr::of(&raw const in_place).0 & !7).is_none() {
+        return Err(Broken::Unreadable);
+    }
     let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
-    let workers = if in_place { 1 } else { worker_count() };
+    let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
     let marker = Marker::new(&objects, reader, unaligned, workers).ok_or(NoMemory)?;
     let notes = mark_from_roots(&marker, world, in_place)?;
@@ -268,26 +301,28 @@ fn try_work(
     let mut session = Session::new(&options, &[]);
     mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
     let only_new = config::is_on(Key::OnlyNew) || kept.trigger == Trigger::CallRecoverable;
-    let mut list = LostList::new(kept.lost_list);
+    let (mut noted, mut forgotten) = (0, 0);
     let (totals, groups) =
         mark::classify(&marker, options.report_objects, options.show_reachable, only_new, |hit, _| {
-            list.push(hit)
+            let has_room = kept.lost_list.set(noted, hit);
+            *(if has_room { &mut noted } else { &mut forgotten }) += 1;
         });
     times.note(Phase::Classify);
     if marker.is_incomplete() {
-        return Err(NoMemory);
+        return Err(Broken::NoMemory);
     }
     result.totals = totals;
     (result.live_bytes, result.live_blocks) = objects.live();
-    (result.scanned_bytes, result.lost, result.workers) = (marker.scanned_bytes(), list.len, workers);
+    (result.lost, result.forgotten) = (noted, forgotten);
+    (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
     write_report(&mut session, totals, &groups, &not_seen(world, notes));
     times.note(Phase::Report);
     Ok(())
 }
 
-fn worker_count() -> usize {
+fn worker_count(live_bytes: usize) -> usize {
     match config::get(Key::LeakWorkers) {
-        0 => cpu::allowed().min(MAX_DEFAULT_WORKERS),
+        0 => cpu::allowed().min(MAX_DEFAULT_WORKERS).min(1 + live_bytes / BYTES_PER_WORKER),
         n => n,
     }
 }
@@ -327,22 +362,35 @@ fn kinds() -> Kinds {
     off.flat_map(|(_, roots)| roots.iter()).fold(Kinds::DEFAULT, |kinds, &root| kinds.without(root))
 }
 
-/// The list of lost objects in memory that parent and child share.
-struct LostList {
-    at: Option<Addr>,
-    len: usize,
-}
+/// The list of lost objects, in memory that parent and child share; empty if there is none.
+struct LostList(Option<Addr>);
 
 impl LostList {
-    fn new(at: Option<Addr>) -> Self {
-        Self { at, len: 0 }
+    fn new() -> Self {
+        Self(own_memory::map_shared(MAX_LOST * size_of::<usize>()))
     }
 
-    fn push(&mut self, start: usize) {
-        if let Some(list) = self.at.filter(|_| self.len < MAX_LOST) {
-            // SAFETY: the mapping has room for MAX_LOST addresses.
-            unsafe { list.ptr::<usize>().add(self.len).write(start) };
-            self.len += 1;
+    /// Notes an object as number `index`; `false`: there is no room.
+    fn set(&self, index: usize, start: usize) -> bool {
+        let Some(list) = self.0.filter(|_| index < MAX_LOST) else { return false };
+        // SAFETY: the mapping has room for MAX_LOST addresses, and only the check's one thread writes there.
+        unsafe { list.ptr::<usize>().add(index).write(start) };
+        true
+    }
+
+    /// The object noted as number `index`.
+    fn get(&self, index: usize) -> Option<Addr> {
+        let list = self.0.filter(|_| index < MAX_LOST)?;
+        // SAFETY: as above; whoever wrote there has ended.
+        Some(Addr(unsafe { list.ptr::<usize>().add(index).read() }))
+    }
+}
+
+impl Drop for LostList {
+    fn drop(&mut self) {
+        if let Some(list) = self.0 {
+            // SAFETY: made by `new`; a child has a mapping of its own.
+            unsafe { own_memory::unmap(list) };
         }
     }
 }
@@ -351,13 +399,10 @@ impl LostList {
 /// many objects were freed.
 ///
 /// What is lost stays as it is: the program can't reach it to free it.
-fn remember(result: &Result, list: Option<Addr>) -> usize {
-    let Some(list) = list else { return 0 };
+fn remember(result: &Result, list: &LostList) -> usize {
     let reclaim = config::is_on(Key::Reclaim);
     let mut freed = 0;
-    for i in 0..result.lost {
-        // SAFETY: the child wrote that many addresses.
-        let object = Addr(unsafe { list.ptr::<usize>().add(i).read() });
+    for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };
         record.add(tracking::REPORTED);
         if reclaim && record.lost_before(generation()) {
@@ -444,6 +489,12 @@ fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {
         lost.bytes,
         lost.blocks,
     );
+    if result.forgotten > 0 {
+        say!(
+            "check {number}: {} lost blocks more than are remembered; the next check takes them for new",
+            result.forgotten
+        );
+    }
 }
 
 const _: () = assert!(Kind::COUNT == 5);

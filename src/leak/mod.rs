@@ -123,7 +123,8 @@ pub(crate) unsafe fn after_fork(in_child: bool) {
     if in_child {
         PROCESS.store(message::process_id(), Relaxed);
         stop_world::reset_after_fork();
-        check::reset_after_fork();
+        // SAFETY: this is the child, by the caller's word.
+        unsafe { check::reset_after_fork() };
         trigger::restart_after_fork();
     }
 }

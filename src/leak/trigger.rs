@@ -8,7 +8,7 @@ use super::check::{self, Trigger};
 use super::{is_on, message};
 use crate::config::{self, Key};
 use crate::sys::message::say;
-use crate::sys::{futex, signal, time};
+use crate::sys::{futex, signal, thread, time};
 use core::ffi::c_void;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicUsize,
@@ -73,24 +73,12 @@ fn start_thread() {
     if !is_thread_wanted() {
         return;
     }
-    // SAFETY: plain data, filled in by the calls below; the thread's function stays as long as the process.
-    let error = unsafe {
-        let mut id: libc::pthread_t = core::mem::zeroed();
-        let mut blocked: libc::sigset_t = core::mem::zeroed();
-        let mut before: libc::sigset_t = core::mem::zeroed();
-        // The program's signals are for its own threads.
-        libc::sigfillset(&raw mut blocked);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const blocked, &raw mut before);
-        let error = libc::pthread_create(&raw mut id, core::ptr::null(), thread, core::ptr::null_mut());
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
-        error
-    };
-    if error != 0 {
+    if let Err(error) = thread::start(run) {
         say!("the thread for leak checks could not be started (error {error}): checks are made at exit only");
     }
 }
 
-extern "C" fn thread(_: *mut c_void) -> *mut c_void {
+extern "C" fn run(_: *mut c_void) -> *mut c_void {
     message::name_thread(c"besom-leak");
     let interval = config::get(Key::LeakInterval) as u64 * SECOND;
     let period = if interval == 0 { FOREVER } else { interval };
@@ -106,8 +94,8 @@ extern "C" fn thread(_: *mut c_void) -> *mut c_void {
             bits if bits & BY_SIGNAL != 0 => Trigger::Signal,
             _ => Trigger::Growth,
         };
-        if is_on() {
-            check::run(trigger);
+        if is_on() && check::run(trigger).is_none() {
+            rearm();
         }
         due = time::nanoseconds() + period;
     }
@@ -140,10 +128,17 @@ pub(super) fn note_live_bytes(live: usize) {
     }
 }
 
+/// After a check that failed: growth counts from here.
+fn rearm() {
+    note_live_bytes(0);
+}
+
 /// In a child of the program's, which has only the thread that forked.
 pub(super) fn restart_after_fork() {
     WANTED.store(0, Relaxed);
     if is_on() {
+        // What the parent's thread was about to do is not done here.
+        rearm();
         start_thread();
     }
 }

@@ -23,4 +23,5 @@ pub(crate) mod rseq;
 #[cfg(feature = "leak")]
 pub(crate) mod signal;
 pub(crate) mod syscall;
+pub(crate) mod thread;
 pub(crate) mod time;
