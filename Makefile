@@ -32,8 +32,7 @@ demo: lib
 	LD_PRELOAD=$(LIB) BESOM_OPTIONS=leak=1 target/demo/leaky; test $$? -eq 23
 
 test: deps lib
-	$(CARGO) test --locked --features leak
-	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --features leak --no-fail-fast
 
 check: fmt clippy test doc
 
@@ -69,7 +68,7 @@ stress: deps lib
 
 # The lock-free hand-overs in every interleaving.
 loom:
-	RUSTFLAGS="--cfg loom" $(CARGO) test --release --locked --features leak --lib --target-dir target/loom -- model
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --lib --target-dir target/loom -- loom_models
 
 # Servers, languages and a browser on besom; installs them.
 test-programs: lib

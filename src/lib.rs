@@ -30,6 +30,13 @@ mod sys;
 mod heap {
     mod start_bits;
 }
+/// And the leak finder's.
+#[cfg(all(loom, feature = "leak"))]
+mod leak {
+    mod mark {
+        mod list;
+    }
+}
 
 #[cfg(all(feature = "leak", not(loom)))]
 #[doc(hidden)]

@@ -16,6 +16,8 @@ mod lifecycle;
 #[cfg(all(feature = "leak", feature = "override"))]
 mod lsan;
 mod thread;
+#[cfg(feature = "override")]
+mod vfork;
 
 pub use api::{release_free_memory, stats};
 pub use global_alloc::Besom;

@@ -16,6 +16,7 @@ pub(crate) fn prepare() {
     run_cache::acquire_for_fork();
     pages::acquire_for_fork();
     tracking::acquire_for_fork();
+    mcache::suspension_for_fork().acquire_for_fork();
 }
 
 /// Gives every lock back, in parent and child.
@@ -25,11 +26,15 @@ pub(crate) fn prepare() {
 pub(crate) unsafe fn release(in_child: bool) {
     // SAFETY: `prepare` took all of these.
     unsafe {
+        mcache::suspension_for_fork().release_after_fork();
         tracking::release_after_fork();
         pages::release_after_fork(in_child);
         run_cache::release_after_fork();
         central::release_after_fork();
         mcache::fork_locks().for_each(|lock| lock.release_after_fork());
         mcache::stop_for_fork().release_after_fork();
+    }
+    if in_child {
+        mcache::forget_suspensions();
     }
 }

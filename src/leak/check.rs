@@ -10,7 +10,7 @@
 //! 7. Hand the totals back, and a list of what was lost, by which the process remembers what it has
 //!    reported and, if asked to, reclaims what two checks running found lost.
 
-use super::mark::{self, GroupKey, Groups, Marker, Objects, Reader};
+use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
@@ -281,16 +281,16 @@ fn try_work(
     result: &mut Result,
 ) -> core::result::Result<(), Broken> {
     times.note(Phase::Fork);
-    let objects = Objects::new()?;
-    times.note(Phase::Number);
     let in_place = place != Place::Child;
     if in_place && super::peek::through_kernel(Addr::of(&raw const in_place).0 & !7).is_none() {
         return Err(Broken::Unreadable);
     }
     let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
+    let objects = Objects::new(HeapImage::new(reader)?)?;
+    times.note(Phase::Number);
     let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
-    let marker = Marker::new(&objects, reader, unaligned, workers).ok_or(NoMemory)?;
+    let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?;
     let notes = mark_from_roots(&marker, world, in_place)?;
     times.note(Phase::Mark);
 
@@ -328,7 +328,7 @@ fn worker_count(live_bytes: usize) -> usize {
 }
 
 fn mark_from_roots(
-    marker: &Marker<'_>,
+    marker: &Marker<'_, HeapImage>,
     world: &StoppedWorld,
     in_place: bool,
 ) -> core::result::Result<roots::Notes, NoMemory> {

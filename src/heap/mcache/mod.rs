@@ -46,6 +46,8 @@ use table::CpuTable;
 /// Distance of the rseq area from the thread pointer; 0 until it is known and where there is none, which
 /// sends every request to the slow path.
 static RSEQ_OFFSET: AtomicIsize = AtomicIsize::new(0);
+/// The same for good, also while sections are suspended.
+static AREA_OFFSET: AtomicIsize = AtomicIsize::new(0);
 /// Distance of the id that indexes the table.
 static RSEQ_ID_OFFSET: AtomicIsize = AtomicIsize::new(0);
 
@@ -120,13 +122,47 @@ pub(crate) fn init(use_rseq: bool, tracked: bool) {
     if let Some(area) = use_rseq.then(rseq::find).flatten() {
         let id = if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID };
         RSEQ_ID_OFFSET.store(area.offset + id as isize, Relaxed);
+        AREA_OFFSET.store(area.offset, Relaxed);
         RSEQ_OFFSET.store(area.offset, Release);
     }
 }
 
+/// Children of `vfork` that run; see [`suspend_sections`].
+static SUSPENDED: Mutex<usize> = Mutex::new(Rank::Leaf, 0);
+
+/// Sends every request to the caches under locks until [`resume_sections`], which must follow. Sections that
+/// run already end as usual.
+#[cfg(any(test, feature = "override"))]
+pub(crate) fn suspend_sections() {
+    let mut suspended = SUSPENDED.lock();
+    *suspended += 1;
+    RSEQ_OFFSET.store(0, Release);
+}
+
+/// Ends one [`suspend_sections`]; the last one lets requests use sections again.
+#[cfg(any(test, feature = "override"))]
+pub(crate) fn resume_sections() {
+    let mut suspended = SUSPENDED.lock();
+    *suspended -= 1;
+    if *suspended == 0 {
+        RSEQ_OFFSET.store(AREA_OFFSET.load(Relaxed), Release);
+    }
+}
+
+/// The lock of what is suspended, for fork.
+pub(crate) fn suspension_for_fork() -> &'static Mutex<usize> {
+    &SUSPENDED
+}
+
+/// In a child of `fork`, which has none of its parent's children.
+pub(crate) fn forget_suspensions() {
+    *SUSPENDED.lock() = 0;
+    RSEQ_OFFSET.store(AREA_OFFSET.load(Relaxed), Release);
+}
+
 /// The mode in use.
 pub(crate) fn mode() -> CacheMode {
-    match (RSEQ_OFFSET.load(Relaxed), RSEQ_ID_OFFSET.load(Relaxed)) {
+    match (AREA_OFFSET.load(Relaxed), RSEQ_ID_OFFSET.load(Relaxed)) {
         (0, _) => CacheMode::LockedShards,
         (area, id) if id - area == rseq::MM_CID as isize => CacheMode::RseqMmCid,
         _ => CacheMode::RseqCpuId,

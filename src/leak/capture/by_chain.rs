@@ -25,6 +25,12 @@ pub(super) unsafe fn walk<'a, const PREDICTED: bool>(cursor: Cursor, sink: Sink<
     unsafe { chain::walk(cursor, sink) }
 }
 
+/// See [`chain::caller_of_function`].
+pub(crate) fn caller_of_function(code: core::ops::Range<usize>) -> Option<usize> {
+    // SAFETY: the registers are this function's, which runs until the walk is over.
+    unsafe { chain::caller_of_function(Cursor::here(), code) }
+}
+
 /// Nothing is remembered that could change.
 pub(super) fn epoch() -> usize {
     0

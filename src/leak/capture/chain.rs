@@ -59,3 +59,23 @@ pub(super) unsafe fn walk<'a>(cursor: Cursor, mut sink: Sink<'a>) -> Sink<'a> {
     }
     sink
 }
+
+/// Walks until a frame lies in `code` and returns the frame pointer of its caller, below which nothing of
+/// that caller's is saved but its own pair.
+///
+/// # Safety
+/// As for [`walk`].
+pub(super) unsafe fn caller_of_function(cursor: Cursor, code: core::ops::Range<usize>) -> Option<usize> {
+    let Cursor { mut fp, mut range } = cursor;
+    loop {
+        let next = range.read(fp)?;
+        let pc = without_signature(range.read(fp.wrapping_add(8))?);
+        if code.contains(&pc) {
+            return range.read(next);
+        }
+        if next <= fp {
+            return None;
+        }
+        fp = next;
+    }
+}

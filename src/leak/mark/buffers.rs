@@ -1,14 +1,9 @@
-//! Work buffers: grey ranges, and the lists by which they go from worker to worker.
-//!
-//! The lists are stacks without locks. The head packs a buffer's number and a counter that changes with
-//! every push and pop, so that a head that was popped and pushed again in between is noticed (the ABA
-//! problem). Buffers are never unmapped while workers run.
+//! Work buffers: grey ranges, which go from worker to worker by lists without locks (`list`). Buffers are not
+//! unmapped while workers run.
 
+use super::list::{BufferId, List};
 use crate::leak::own_memory;
-use crate::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Words to scan: first address and bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,54 +23,6 @@ pub(super) struct Buffer {
     pub(super) len: u32,
     pad: u64,
     pub(super) items: [Item; ITEMS],
-}
-
-/// A buffer's number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct BufferId(pub(super) u32);
-
-/// A stack of buffers by number, which every worker may push to and pop from.
-pub(super) struct List(AtomicU64);
-
-impl List {
-    /// An empty list.
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    /// Whether there was nothing in it a moment ago.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.load(Acquire) as u32 == 0
-    }
-
-    /// Puts a buffer in; `next_of` finds its link.
-    pub(super) fn push<'a>(&self, id: BufferId, next_of: impl Fn(BufferId) -> &'a AtomicU32) {
-        let mut head = self.0.load(Relaxed);
-        loop {
-            next_of(id).store(head as u32, Relaxed);
-            let new = (head >> 32).wrapping_add(1) << 32 | (id.0 as u64 + 1);
-            // Release: who pops the buffer sees its items and its link.
-            match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Takes a buffer out.
-    pub(super) fn pop<'a>(&self, next_of: impl Fn(BufferId) -> &'a AtomicU32) -> Option<BufferId> {
-        let mut head = self.0.load(Acquire);
-        loop {
-            let id = BufferId((head as u32).checked_sub(1)?);
-            // The link may be another worker's by now; then the counter has changed, and so fails the exchange.
-            let next = next_of(id).load(Relaxed);
-            let new = (head >> 32).wrapping_add(1) << 32 | next as u64;
-            match self.0.compare_exchange_weak(head, new, AcqRel, Acquire) {
-                Ok(_) => return Some(id),
-                Err(now) => head = now,
-            }
-        }
-    }
 }
 
 /// Buffers in a block of memory.

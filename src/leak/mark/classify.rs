@@ -1,11 +1,10 @@
 //! What is lost, and in which way: the passes after marking from the roots, and the sums by stack.
 
-use super::objects::{Color, Hit};
+use super::frozen::{Frozen, Hit, Note};
+use super::objects::Color;
 use super::worker::{Marker, Pass};
-use crate::heap::tracking::{self, Record};
 use crate::report::{Amount, Kind, Totals};
 use alloc::{collections::BTreeMap, vec::Vec};
-use core::sync::atomic::Ordering::Relaxed;
 
 /// Objects of one kind from one stack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,9 +29,9 @@ pub(crate) type Groups = BTreeMap<GroupKey, Lost>;
 
 /// Marks from what only pointers to the inside lead to: step 2 of the module's text. Objects that the
 /// program asked not to report are marked as if reachable, with all they lead to.
-fn mark_possible(marker: &Marker<'_>) {
+fn mark_possible<F: Frozen>(marker: &Marker<'_, F>) {
     marker.mark_from_roots(|feeder| {
-        marker.objects().for_each(|hit, _| {
+        marker.objects().frozen().for_each(&mut |hit, _| {
             if marker.objects().is_ignored(hit.number)
                 && marker.objects().color(hit.number) < Color::Reachable
             {
@@ -41,7 +40,7 @@ fn mark_possible(marker: &Marker<'_>) {
         });
     });
     marker.run(Pass::FROM_POSSIBLE, |feeder| {
-        marker.objects().for_each(|hit, _| {
+        marker.objects().frozen().for_each(&mut |hit, _| {
             if marker.objects().color(hit.number) == Color::InsideOnly {
                 marker.objects().repaint(hit.number, Color::Possible);
                 feeder.hit(hit);
@@ -52,14 +51,14 @@ fn mark_possible(marker: &Marker<'_>) {
 
 /// Hides lost objects whose stack `is_hidden`, and what only they lead to: step 3. `is_hidden` gets the
 /// stack and how much of it is lost.
-pub(crate) fn suppress(marker: &Marker<'_>, mut is_hidden: impl FnMut(u32, Amount) -> bool) {
+pub(crate) fn suppress<F: Frozen>(marker: &Marker<'_, F>, mut is_hidden: impl FnMut(u32, Amount) -> bool) {
     mark_possible(marker);
     let mut lost: BTreeMap<u32, (Amount, bool)> = BTreeMap::new();
     let is_lost = |hit: Hit| matches!(marker.objects().color(hit.number), Color::White | Color::Possible);
-    marker.objects().for_each(|hit, record| {
+    marker.objects().frozen().for_each(&mut |hit, note| {
         if is_lost(hit) {
-            let entry = lost.entry(record.stack.load(Relaxed)).or_default();
-            entry.0 = entry.0.plus(amount_of(record));
+            let entry = lost.entry(note.stack).or_default();
+            entry.0 = entry.0.plus(amount_of(note));
         }
     });
     let mut any = false;
@@ -71,8 +70,8 @@ pub(crate) fn suppress(marker: &Marker<'_>, mut is_hidden: impl FnMut(u32, Amoun
         return;
     }
     marker.run(Pass::FROM_SUPPRESSED, |feeder| {
-        marker.objects().for_each(|hit, record| {
-            let hidden = lost.get(&record.stack.load(Relaxed)).is_some_and(|entry| entry.1);
+        marker.objects().frozen().for_each(&mut |hit, note| {
+            let hidden = lost.get(&note.stack).is_some_and(|entry| entry.1);
             if hidden && is_lost(hit) {
                 marker.objects().repaint(hit.number, Color::Suppressed);
                 feeder.hit(hit);
@@ -81,74 +80,88 @@ pub(crate) fn suppress(marker: &Marker<'_>, mut is_hidden: impl FnMut(u32, Amoun
     });
 }
 
-fn amount_of(record: &Record) -> Amount {
-    Amount { bytes: record.requested(), blocks: 1 }
+fn amount_of(note: Note) -> Amount {
+    Amount { bytes: note.requested, blocks: 1 }
 }
 
 /// Finds out which of the unreached objects are definitely and which indirectly lost (step 4), and sums up
 /// everything by stack and kind. `each_lost` gets every object that is lost in any way.
-pub(crate) fn classify(
-    marker: &Marker<'_>,
+pub(crate) fn classify<F: Frozen>(
+    marker: &Marker<'_, F>,
     list_objects: bool,
     list_reachable: bool,
     only_new: bool,
     mut each_lost: impl FnMut(usize, Kind),
 ) -> (Totals, Groups) {
+    find_leaders(marker);
     let objects = marker.objects();
-    let mut stack = Vec::new();
-    objects.for_each(|hit, _| {
-        if objects.color(hit.number) == Color::White {
-            objects.repaint(hit.number, Color::Definite);
-            paint_clique(marker, hit, &mut stack);
-        }
-    });
     let (mut totals, mut groups) = (Totals::NONE, Groups::new());
-    objects.for_each(|hit, record| {
+    objects.frozen().for_each(&mut |hit, note| {
         let kind = kind_of(objects.color(hit.number));
         if kind.is_lost() {
             each_lost(hit.start, kind);
-            if only_new && record.has(tracking::REPORTED) {
+            if only_new && note.reported {
                 return;
             }
         }
-        totals.add(kind, amount_of(record));
+        totals.add(kind, amount_of(note));
         let is_listed = kind.is_lost() || (list_reachable && kind == Kind::Reachable);
         if !is_listed {
             return;
         }
-        let group = groups.entry(GroupKey { stack: record.stack.load(Relaxed), kind }).or_default();
-        group.amount = group.amount.plus(amount_of(record));
+        let group = groups.entry(GroupKey { stack: note.stack, kind }).or_default();
+        group.amount = group.amount.plus(amount_of(note));
         if list_objects {
-            group.objects.push((hit.start, record.requested()));
+            group.objects.push((hit.start, note.requested));
         }
     });
     (totals, groups)
 }
 
-/// Paints all that a definitely lost object leads to.
-fn paint_clique(marker: &Marker<'_>, leader: Hit, stack: &mut Vec<Hit>) {
+/// No object has this colour any more when leaders are looked for: it stands for "met by an earlier one".
+const MET: Color = Color::InsideOnly;
+
+/// Paints what is still white: definitely lost is one object of every ring, or knot of rings, that nothing
+/// else leads to, and the rest is indirectly lost.
+///
+/// First each object in the order of addresses, unless one before has led to it, becomes a leader. None leads
+/// to a later one, but a later one may lead to it. So then, backwards, a leader that one behind it leads to
+/// is none. Every object is followed twice, however the pointers run.
+fn find_leaders<F: Frozen>(marker: &Marker<'_, F>) {
     let objects = marker.objects();
-    stack.push(leader);
+    let (mut leaders, mut stack) = (Vec::new(), Vec::new());
+    objects.frozen().for_each(&mut |hit, _| {
+        if objects.color(hit.number) == Color::White {
+            objects.repaint(hit.number, MET);
+            leaders.push(hit);
+            repaint_all_behind(marker, hit, (Color::White, MET), &mut stack);
+        }
+    });
+    for leader in leaders.into_iter().rev().filter(|leader| objects.color(leader.number) == MET) {
+        objects.repaint(leader.number, Color::Definite);
+        repaint_all_behind(marker, leader, (MET, Color::Indirect), &mut stack);
+    }
+}
+
+/// Repaints what an object leads to from one colour to another, as far as objects have the first.
+fn repaint_all_behind<F: Frozen>(
+    marker: &Marker<'_, F>,
+    first: Hit,
+    (from, to): (Color, Color),
+    stack: &mut Vec<Hit>,
+) {
+    let objects = marker.objects();
+    stack.push(first);
     while let Some(hit) = stack.pop() {
         if !objects.is_scanned(hit.number) {
             continue;
         }
-        let (start, end) = objects.extent(hit);
-        for at in (start..end.saturating_sub(size_of::<usize>() - 1)).step_by(size_of::<usize>()) {
-            let word = marker.word(at);
-            let Some(found) = objects.find(word).filter(|found| found.number != leader.number) else {
-                continue;
-            };
-            match objects.color(found.number) {
-                // Met before, as the leader of its own clique: what it leads to is painted already.
-                Color::Definite => objects.repaint(found.number, Color::Indirect),
-                Color::White => {
-                    objects.repaint(found.number, Color::Indirect);
-                    stack.push(found);
-                }
-                _ => {}
+        marker.for_each_word_of(hit, |word| {
+            if let Some(found) = objects.frozen().find(word).filter(|hit| objects.color(hit.number) == from) {
+                objects.repaint(found.number, to);
+                stack.push(found);
             }
-        }
+        });
     }
 }
 
@@ -161,5 +174,3 @@ fn kind_of(color: Color) -> Kind {
         Color::Reachable | Color::Free => Kind::Reachable,
     }
 }
-
-const _: () = assert!(tracking::RECORD_BYTES == 16);

@@ -10,10 +10,9 @@
 //!    to the inside are as good as one to the start, as in Valgrind: to the first element of a C++ array
 //!    with a cookie, to the characters of an old-style `std::string`, and 8 bytes behind a word that
 //!    holds the length of the rest;
-//! 3. from lost objects that a suppression hides: suppressed;
-//! 4. of what is left, each object in the order of addresses is definitely lost and all that it leads to
-//!    indirectly, including objects that were taken for definitely lost before. A ring has one
-//!    definitely lost object.
+//! 3. lost objects that a suppression hides, and of those not reached so far all that they lead to: suppressed;
+//! 4. of what is left, an object that nothing else leads to is definitely lost, and all that it leads to
+//!    indirectly. Of a ring that nothing else leads to, the first object is definitely lost.
 //!
 //! Steps 1 to 3 run on several workers. A worker takes grey objects from a buffer of its own and puts new
 //! ones into it; full and empty buffers go to lists that all share (`buffers`), which is how work moves
@@ -21,12 +20,16 @@
 
 mod buffers;
 mod classify;
+mod frozen;
+mod heap_image;
+mod list;
 mod objects;
 mod worker;
 
 pub(crate) use classify::{GroupKey, Groups, Lost, classify, suppress};
-pub(crate) use objects::{Color, Objects};
-pub(crate) use worker::{Marker, Reader};
+pub(crate) use heap_image::{HeapImage, Reader};
+pub(crate) use objects::Objects;
+pub(crate) use worker::Marker;
 
 #[cfg(test)]
 mod tests;

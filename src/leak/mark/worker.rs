@@ -1,9 +1,11 @@
 //! A marker: scans ranges for pointers, paints what they lead to, and passes it on as new ranges.
 
-use super::buffers::{BufferId, ITEMS, Item, Pool};
-use super::objects::{Color, Hit, Objects};
-use crate::base::Addr;
-use crate::leak::{peek, snapshot};
+use super::buffers::{ITEMS, Item, Pool};
+use super::frozen::{Frozen, Hit};
+use super::list::BufferId;
+use super::objects::{Color, Objects};
+use crate::leak::snapshot;
+use crate::sys::cpu;
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
@@ -17,20 +19,10 @@ const PREFETCH_DISTANCE: usize = 8;
 const WORKER_STACK_BYTES: usize = 64 << 10;
 const WORD_BYTES: usize = size_of::<usize>();
 
-/// How to read the program's memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reader {
-    /// As this process's own: a copy of the program's, where faults are caught.
-    Direct,
-    /// Through the kernel, which reports unreadable pages instead of raising a signal.
-    ThroughKernel,
-}
-
 /// What marking needs besides the objects.
-pub(crate) struct Marker<'a> {
-    objects: &'a Objects,
+pub(crate) struct Marker<'a, F: Frozen> {
+    objects: &'a Objects<F>,
     pool: Pool,
-    reader: Reader,
     /// Bytes between two candidates for a pointer: 8, or 1 with `use_unaligned`.
     step: usize,
     workers: usize,
@@ -59,13 +51,12 @@ impl Pass {
     pub(super) const FROM_SUPPRESSED: Self = Self { color: Color::Suppressed, inside_counts: true };
 }
 
-impl<'a> Marker<'a> {
+impl<'a, F: Frozen> Marker<'a, F> {
     /// A marker with `workers` threads. `None`: no memory.
-    pub(crate) fn new(objects: &'a Objects, reader: Reader, unaligned: bool, workers: usize) -> Option<Self> {
+    pub(crate) fn new(objects: &'a Objects<F>, unaligned: bool, workers: usize) -> Option<Self> {
         Some(Self {
             objects,
             pool: Pool::new()?,
-            reader,
             step: if unaligned { 1 } else { WORD_BYTES },
             workers: workers.max(1),
             active: AtomicUsize::new(0),
@@ -75,23 +66,20 @@ impl<'a> Marker<'a> {
         })
     }
 
-    /// The word at `at`, a multiple of eight in an object or root; 0 if it can't be read.
-    pub(super) fn word(&self, at: usize) -> usize {
-        match self.reader {
-            // SAFETY: as in `scan_directly`.
-            Reader::Direct => unsafe { peek::directly(at) },
-            Reader::ThroughKernel => peek::through_kernel(at).unwrap_or(0),
-        }
+    /// Calls `visit` for every word of an object that may be a pointer.
+    pub(super) fn for_each_word_of(&self, hit: Hit, visit: impl FnMut(usize)) {
+        let (start, end) = self.objects.extent(hit);
+        self.objects.frozen().for_each_word(start, end, self.step, visit);
     }
 
     /// Takes the object around `at` for reachable, without following it.
     pub(crate) fn keep(&self, at: usize) {
-        if let Some(hit) = self.objects.find(at) {
+        if let Some(hit) = self.objects.frozen().find(at) {
             self.objects.paint(hit.number, Color::Reachable, Color::Reachable);
         }
     }
 
-    pub(super) fn objects(&self) -> &Objects {
+    pub(super) fn objects(&self) -> &'a Objects<F> {
         self.objects
     }
 
@@ -106,12 +94,12 @@ impl<'a> Marker<'a> {
     }
 
     /// Marks from what `feed` puts in: words to scan, and objects in use.
-    pub(crate) fn mark_from_roots(&self, feed: impl FnOnce(&mut Feeder<'_, 'a>)) {
+    pub(crate) fn mark_from_roots(&self, feed: impl FnOnce(&mut Feeder<'_, 'a, F>)) {
         self.run(Pass::FROM_ROOTS, feed);
     }
 
     /// Marks by `pass` from what `feed` puts in.
-    pub(super) fn run(&self, pass: Pass, feed: impl FnOnce(&mut Feeder<'_, 'a>)) {
+    pub(super) fn run(&self, pass: Pass, feed: impl FnOnce(&mut Feeder<'_, 'a, F>)) {
         let mut feeder = Feeder { worker: Worker::new(self, pass) };
         feed(&mut feeder);
         feeder.worker.hand_over();
@@ -126,11 +114,11 @@ impl<'a> Marker<'a> {
 }
 
 /// Puts the first grey ranges in.
-pub(crate) struct Feeder<'m, 'a> {
-    worker: Worker<'m, 'a>,
+pub(crate) struct Feeder<'m, 'a, F: Frozen> {
+    worker: Worker<'m, 'a, F>,
 }
 
-impl Feeder<'_, '_> {
+impl<F: Frozen> Feeder<'_, '_, F> {
     /// Words to scan.
     pub(crate) fn words(&mut self, start: usize, end: usize) {
         self.worker.push(Item { start, bytes: end.saturating_sub(start) });
@@ -138,7 +126,7 @@ impl Feeder<'_, '_> {
 
     /// An object that is in use, whatever points at it. The address may lie inside it.
     pub(crate) fn object(&mut self, at: usize) {
-        if let Some(hit) = self.worker.marker.objects.find(at) {
+        if let Some(hit) = self.worker.marker.objects.frozen().find(at) {
             self.worker.grey(hit);
         }
     }
@@ -150,8 +138,8 @@ impl Feeder<'_, '_> {
 }
 
 /// One worker's state.
-struct Worker<'m, 'a> {
-    marker: &'m Marker<'a>,
+struct Worker<'m, 'a, F: Frozen> {
+    marker: &'m Marker<'a, F>,
     pass: Pass,
     buffer: Option<BufferId>,
     /// Ranges whose first line is on its way from memory, oldest at `next`.
@@ -160,8 +148,8 @@ struct Worker<'m, 'a> {
     scanned: usize,
 }
 
-impl<'m, 'a> Worker<'m, 'a> {
-    fn new(marker: &'m Marker<'a>, pass: Pass) -> Self {
+impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
+    fn new(marker: &'m Marker<'a, F>, pass: Pass) -> Self {
         Self { marker, pass, buffer: None, ahead: [Item::default(); PREFETCH_DISTANCE], next: 0, scanned: 0 }
     }
 
@@ -173,7 +161,7 @@ impl<'m, 'a> Worker<'m, 'a> {
             while let Some(item) = self.pop() {
                 self.share();
                 // What comes out now was prefetched a few items ago.
-                prefetch(item.start);
+                self.marker.objects.frozen().prefetch(item.start);
                 let due = core::mem::replace(&mut self.ahead[self.next], item);
                 self.next = (self.next + 1) % PREFETCH_DISTANCE;
                 self.scan(due);
@@ -226,8 +214,12 @@ impl<'m, 'a> Worker<'m, 'a> {
 
     /// Waits for a full buffer to appear; `false` when every worker that runs waits.
     fn wait_for_work(&mut self) -> bool {
+        /// Looks before the processor is left to others: with fewer processors than workers, the one that
+        /// has work may be waiting for it.
+        const SPINS: u32 = 256;
         let marker = self.marker;
         marker.idle.fetch_add(1, AcqRel);
+        let mut spins = 0u32;
         loop {
             if !marker.pool.full.is_empty() {
                 marker.idle.fetch_sub(1, AcqRel);
@@ -236,7 +228,8 @@ impl<'m, 'a> Worker<'m, 'a> {
             if marker.idle.load(Acquire) >= marker.active.load(Acquire) {
                 return false;
             }
-            core::hint::spin_loop();
+            spins = spins.wrapping_add(1);
+            if spins.is_multiple_of(SPINS) { cpu::yield_now() } else { core::hint::spin_loop() }
         }
     }
 
@@ -245,46 +238,17 @@ impl<'m, 'a> Worker<'m, 'a> {
         if bytes > MAX_SCAN_BYTES {
             self.push(Item { start: start + MAX_SCAN_BYTES, bytes: bytes - MAX_SCAN_BYTES });
         }
-        let end = start + bytes.min(MAX_SCAN_BYTES);
+        // Words that begin in this part may end in the next if they lie at any address.
+        let end = start + bytes.min(MAX_SCAN_BYTES + WORD_BYTES - self.marker.step);
         self.scanned += end - start;
-        match self.marker.reader {
-            Reader::Direct => self.scan_directly(start, end),
-            Reader::ThroughKernel => self.scan_through_kernel(start, end),
-        }
-    }
-
-    fn scan_directly(&mut self, start: usize, end: usize) {
-        let mut at = start;
-        while at + WORD_BYTES <= end {
-            // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
-            // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
-            let word = unsafe { Addr(at).ptr::<usize>().read_unaligned() };
-            self.visit(word);
-            at += self.marker.step;
-        }
-    }
-
-    fn scan_through_kernel(&mut self, start: usize, end: usize) {
-        let mut chunk = [0; 1024];
-        let mut at = start;
-        while at + WORD_BYTES <= end {
-            let wanted = (end - at).min(chunk.len());
-            let got = peek::copy(at, &mut chunk[..wanted]);
-            for offset in (0..got.saturating_sub(WORD_BYTES - 1)).step_by(self.marker.step) {
-                let mut word = [0; WORD_BYTES];
-                word.copy_from_slice(&chunk[offset..offset + WORD_BYTES]);
-                self.visit(usize::from_ne_bytes(word));
-            }
-            // Neighbouring chunks overlap by a word less one byte if pointers may be unaligned.
-            let overlap = if self.marker.step == 1 { WORD_BYTES - 1 } else { 0 };
-            at += if got < wanted { wanted } else { wanted.saturating_sub(overlap).max(1) };
-        }
+        let marker = self.marker;
+        marker.objects.frozen().for_each_word(start, end, marker.step, |word| self.visit(word));
     }
 
     /// Follows a word, if it is a pointer to an object.
     #[inline]
     fn visit(&mut self, word: usize) {
-        let Some(hit) = self.marker.objects.find(word) else { return };
+        let Some(hit) = self.marker.objects.frozen().find(word) else { return };
         if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
             self.grey(hit);
         } else {
@@ -298,7 +262,7 @@ impl<'m, 'a> Worker<'m, 'a> {
         const OLD_STRING_HEADER_BYTES: usize = 3 * WORD_BYTES;
         let (start, end) = self.marker.objects.extent(hit);
         let bytes = end - start;
-        let first = self.marker.word(start);
+        let first = self.marker.objects.frozen().word(start);
         match word - start {
             WORD_BYTES => {
                 let rest = bytes.saturating_sub(WORD_BYTES);
@@ -307,7 +271,7 @@ impl<'m, 'a> Worker<'m, 'a> {
             }
             OLD_STRING_HEADER_BYTES => {
                 // Length, capacity, reference count; then capacity characters and a NUL.
-                let capacity = self.marker.word(start + WORD_BYTES);
+                let capacity = self.marker.objects.frozen().word(start + WORD_BYTES);
                 first <= capacity && Some(bytes) == capacity.checked_add(OLD_STRING_HEADER_BYTES + 1)
             }
             _ => false,
@@ -378,19 +342,5 @@ impl<'m, 'a> Worker<'m, 'a> {
                 pool.put_empty(empty);
             }
         }
-    }
-}
-
-#[inline(always)]
-fn prefetch(at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint and faults nowhere.
-    unsafe {
-        core::arch::asm!("prefetcht0 byte ptr [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        core::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
     }
 }

@@ -70,9 +70,11 @@ on_library() {
 
 # probe COMMAND...: shows by the statistics at exit that the library is in the program.
 probe() {
+    local status=0
     [ -n "$BESOM_TEST_LIB" ] || return 0
-    env "LD_PRELOAD=$BESOM_TEST_LIB" "BESOM_OPTIONS=stats=1:$BESOM_TEST_OPTIONS" "$@" 2>&1 >/dev/null |
-        grep -q '^besom: ' || fail "$1 prints no statistics at exit: the library is not in it"
+    env "LD_PRELOAD=$BESOM_TEST_LIB" "BESOM_OPTIONS=stats=1:$BESOM_TEST_OPTIONS" "$@" >probe.out 2>&1 || status=$?
+    [ $status -eq 0 ] || fail "$1 ended with status $status: $(tail -n 1 probe.out)"
+    grep -q '^besom:   caches: ' probe.out || fail "$1 prints no statistics at exit: the library is not in it"
 }
 
 # stop_and_check: the server ends by itself on SIGTERM, with status 0.

@@ -1,0 +1,52 @@
+//! What marking needs to know of the frozen program: where its objects lie, what is noted of them, and what
+//! the memory holds. The heap and real memory in a check (`heap_image`), made-up ones in tests.
+
+/// An object that a word points at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hit {
+    /// The object's number.
+    pub(crate) number: u32,
+    /// Where it begins.
+    pub(crate) start: usize,
+    /// Bytes that it takes up.
+    pub(crate) bytes: usize,
+}
+
+/// What is noted of an object that the program has.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Note {
+    /// Bytes requested.
+    pub(crate) requested: usize,
+    /// The number of the stack that allocated it.
+    pub(crate) stack: u32,
+    /// It holds no pointers.
+    pub(crate) noscan: bool,
+    /// The program asked not to report it.
+    pub(crate) ignored: bool,
+    /// A check has reported it.
+    pub(crate) reported: bool,
+}
+
+/// A program that does not change.
+pub(crate) trait Frozen: Sync {
+    /// Objects are numbered below this, in the order of addresses.
+    fn count(&self) -> usize;
+
+    /// The object whose place `word` points into, whether the program has it or not.
+    fn find(&self, word: usize) -> Option<Hit>;
+
+    /// Bytes requested of an object that the program has, at most as many as it takes up.
+    fn requested(&self, hit: Hit) -> usize;
+
+    /// Calls `each` for every object that the program has, in the order of addresses.
+    fn for_each(&self, each: &mut dyn FnMut(Hit, Note));
+
+    /// The word at `at`; 0 if it can't be read.
+    fn word(&self, at: usize) -> usize;
+
+    /// Calls `visit` for the words in `start..end` that begin `step` bytes apart; what can't be read is 0.
+    fn for_each_word(&self, start: usize, end: usize, step: usize, visit: impl FnMut(usize));
+
+    /// The word at `at` will soon be read. The address need not be readable.
+    fn prefetch(&self, _at: usize) {}
+}

@@ -1,0 +1,188 @@
+//! The heap as marking sees it: its spans numbered, its records read, its memory read directly or through
+//! the kernel.
+
+use super::frozen::{Frozen, Hit, Note};
+use crate::base::{Addr, PAGE_BYTES, PAGE_SHIFT};
+use crate::heap::page_map::{self, PageId};
+use crate::heap::pages;
+use crate::heap::size_class::{LARGE_PAGES, OBJECT_BYTES, SPAN_OBJECTS, TINY_PAGES, object_index};
+use crate::heap::span::{self, Span};
+use crate::heap::tracking::{self, Record};
+use crate::leak::own_memory::{self, NoMemory};
+use crate::leak::peek;
+
+const WORD_BYTES: usize = size_of::<usize>();
+
+/// How to read the program's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// As this process's own: a copy of the program's, where faults are caught.
+    Direct,
+    /// Through the kernel, which reports unreadable pages instead of raising a signal.
+    ThroughKernel,
+}
+
+/// The heap with a number for the first object of every span.
+pub(crate) struct HeapImage {
+    reader: Reader,
+    base: usize,
+    /// Pages the heap has grown to.
+    top: usize,
+    /// One `u32` per page.
+    first_numbers: Addr,
+    count: usize,
+}
+
+impl HeapImage {
+    /// Numbers the objects of the heap.
+    ///
+    /// The heap must not change meanwhile: this is a frozen copy, or all threads are stopped.
+    pub(crate) fn new(reader: Reader) -> Result<Self, NoMemory> {
+        let (mut top, mut count) = (0, 0);
+        pages::for_each_span_unlocked(|span| {
+            top = span.page().index() + span.pages();
+            count += span.objects();
+        });
+        if count > u32::MAX as usize {
+            return Err(NoMemory);
+        }
+        let first_numbers = own_memory::map(top.max(1) * size_of::<u32>()).ok_or(NoMemory)?;
+        let mut next = 0;
+        pages::for_each_span_unlocked(|span| {
+            // SAFETY: the table has an entry for every page below `top`.
+            unsafe { first_numbers.ptr::<u32>().add(span.page().index()).write(next) };
+            next += span.objects() as u32;
+        });
+        Ok(Self { reader, base: page_map::base().0, top, first_numbers, count })
+    }
+
+    fn first_number(&self, first: PageId) -> u32 {
+        // SAFETY: callers have seen that the page lies below `top`.
+        unsafe { self.first_numbers.ptr::<u32>().add(first.index()).read() }
+    }
+
+    fn through_kernel(&self, start: usize, end: usize, step: usize, mut visit: impl FnMut(usize)) {
+        let mut chunk = [0; 1024];
+        let mut at = start;
+        while at + WORD_BYTES <= end {
+            let wanted = (end - at).min(chunk.len());
+            let got = peek::copy(at, &mut chunk[..wanted]);
+            for offset in (0..got.saturating_sub(WORD_BYTES - 1)).step_by(step) {
+                let mut word = [0; WORD_BYTES];
+                word.copy_from_slice(&chunk[offset..offset + WORD_BYTES]);
+                visit(usize::from_ne_bytes(word));
+            }
+            // Neighbouring chunks overlap by a word less one byte if pointers may be unaligned.
+            let overlap = if step == 1 { WORD_BYTES - 1 } else { 0 };
+            at += if got < wanted { wanted } else { wanted.saturating_sub(overlap).max(1) };
+        }
+    }
+}
+
+fn note_of(record: &Record) -> Note {
+    Note {
+        requested: record.requested(),
+        stack: record.stack.load(core::sync::atomic::Ordering::Relaxed),
+        noscan: record.has(tracking::NOSCAN),
+        ignored: record.has(tracking::IGNORED),
+        reported: record.has(tracking::REPORTED),
+    }
+}
+
+impl Frozen for HeapImage {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    fn find(&self, word: usize) -> Option<Hit> {
+        let page = word.wrapping_sub(self.base) >> PAGE_SHIFT;
+        if page >= self.top {
+            return None;
+        }
+        let class = page_map::entry_of(PageId(page as u32)).class();
+        if class == 0 || class == TINY_PAGES {
+            return None;
+        }
+        let first = page_map::span_start(PageId(page as u32));
+        let start = self.base + (first.index() << PAGE_SHIFT);
+        let number = self.first_number(first);
+        if class == LARGE_PAGES {
+            return Some(Hit { number, start, bytes: span::record(first).pages() * PAGE_BYTES });
+        }
+        let index = object_index(class, word - start);
+        let bytes = OBJECT_BYTES[class] as usize;
+        // Behind the last object there may be a rest of the span.
+        (index < SPAN_OBJECTS[class] as usize).then(|| Hit {
+            number: number + index as u32,
+            start: start + index * bytes,
+            bytes,
+        })
+    }
+
+    #[inline]
+    fn requested(&self, hit: Hit) -> usize {
+        let first = page_map::span_start(PageId(((hit.start - self.base) >> PAGE_SHIFT) as u32));
+        let index = (hit.number - self.first_number(first)) as usize;
+        tracking::record(span::record(first), index).map_or(hit.bytes, Record::requested).min(hit.bytes)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(Hit, Note)) {
+        let mut next = 0;
+        pages::for_each_span_unlocked(|span: &Span| {
+            let (start, bytes) = (span.base().0, span.object_bytes());
+            for index in 0..span.objects() {
+                // A span without records has never held an object.
+                let Some(record) = tracking::record(span, index) else { break };
+                if record.is_live() {
+                    let hit = Hit { number: next + index as u32, start: start + index * bytes, bytes };
+                    each(hit, note_of(record));
+                }
+            }
+            next += span.objects() as u32;
+        });
+    }
+
+    fn word(&self, at: usize) -> usize {
+        match self.reader {
+            // SAFETY: as in `for_each_word`.
+            Reader::Direct => unsafe { peek::directly(at) },
+            Reader::ThroughKernel => peek::through_kernel(at).unwrap_or(0),
+        }
+    }
+
+    #[inline]
+    fn for_each_word(&self, start: usize, end: usize, step: usize, mut visit: impl FnMut(usize)) {
+        if self.reader == Reader::ThroughKernel {
+            return self.through_kernel(start, end, step, visit);
+        }
+        let mut at = start;
+        while at + WORD_BYTES <= end {
+            // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
+            // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
+            visit(unsafe { Addr(at).ptr::<usize>().read_unaligned() });
+            at += step;
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch is a hint and faults nowhere.
+        unsafe {
+            core::arch::asm!("prefetcht0 byte ptr [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        unsafe {
+            core::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+        }
+    }
+}
+
+impl Drop for HeapImage {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and nothing borrows from it any more.
+        unsafe { own_memory::unmap(self.first_numbers) };
+    }
+}
