@@ -12,6 +12,6 @@ int main(void) {
     wipe_stack();
     for (int i = 0; i < 200; i++) {
         kept[i] = make(1 * MIB);
-        usleep(5000);
     }
+    await_report();
 }

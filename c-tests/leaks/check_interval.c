@@ -8,5 +8,5 @@
 int main(void) {
     lose(40);
     wipe_stack();
-    for (int i = 0; i < 25; i++) usleep(100000);
+    await_report();
 }

@@ -8,5 +8,5 @@ int main(void) {
     lose(40);
     wipe_stack();
     CHECK(kill(getpid(), SIGUSR2) == 0);
-    usleep(500000);
+    await_report();
 }

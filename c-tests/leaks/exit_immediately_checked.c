@@ -5,5 +5,6 @@
 
 int main(void) {
     lose(40);
+    wipe_stack();
     _exit(0);
 }

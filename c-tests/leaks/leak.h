@@ -3,6 +3,7 @@
 #define BESOM_C_TESTS_LEAK_H
 
 #include "../test.h"
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include "besom.h"
 
@@ -60,12 +61,32 @@ static inline void *reveal(uintptr_t hidden) { return (void *)~hidden; }
 /* A new block whose address only the caller will have, hidden. */
 static NOINLINE uintptr_t make_hidden(size_t bytes) { return hide(make(bytes)); }
 
-/* Overwrites what earlier calls have left on the stack, which may be taken for live by a check made from here. */
+/* Overwrites what earlier calls have left on the stack and in vector registers, which may be taken for live by
+   a check made from here: the allocator itself moves addresses in these. */
 static NOINLINE void wipe_stack(void) {
     char dead[16 * KIB];
     memset(dead, 0, sizeof dead);
     char *p = dead;
     OPAQUE(p);
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx")) __asm__ volatile("vzeroall" ::: "memory");
+#endif
+}
+
+/* Waits until besom has written this process's report: checks by signal, interval and growth run aside. */
+static inline void await_report(void) {
+    char path[4096];
+    const char *options = getenv("BESOM_OPTIONS");
+    const char *start = options == NULL ? NULL : strstr(options, "log_path=");
+    CHECK(start != NULL);
+    start += strlen("log_path=");
+    snprintf(path, sizeof path, "%.*s.%d", (int)strcspn(start, ":"), start, (int)getpid());
+    struct stat status;
+    for (int i = 0; stat(path, &status) != 0 || status.st_size == 0; i++) {
+        CHECK(i < 6000);
+        usleep(10000);
+    }
+    usleep(10000);
 }
 
 /* Threads that have come to where they stay until the end. */

@@ -54,7 +54,7 @@ fn checked() -> Result<Totals, c_int> {
     if !leak::is_on() {
         return Err(libc::ENOTSUP);
     }
-    check::run(Trigger::CallRecoverable).ok_or(libc::EAGAIN)
+    check::run(Trigger::Call).ok_or(libc::EAGAIN)
 }
 
 /// `besom_leak_check`.

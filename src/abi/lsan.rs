@@ -75,6 +75,6 @@ pub extern "C" fn __lsan_do_leak_check() {
 /// Checks now and reports. 1 if something is definitely or indirectly lost, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn __lsan_do_recoverable_leak_check() -> c_int {
-    let totals = leak::is_on().then(|| check::run(Trigger::CallRecoverable)).flatten();
+    let totals = leak::is_on().then(|| check::run(Trigger::Call)).flatten();
     totals.is_some_and(|totals| totals.leaked().blocks > 0) as c_int
 }

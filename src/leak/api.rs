@@ -69,7 +69,7 @@ pub fn try_check() -> Option<Summary> {
         say!("leak check: leak mode is off; start the program with BESOM_OPTIONS=leak=1");
         return None;
     }
-    check::run(Trigger::CallRecoverable).map(Summary::from)
+    check::run(Trigger::Call).map(Summary::from)
 }
 
 /// As [`try_check`]; if there was no check, the summary is all zeros.
@@ -159,6 +159,7 @@ impl Drop for RootRegion {
 /// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.
 #[track_caller]
 pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
+    wipe_dead_stack();
     let before = checked().leaked();
     let result = apart(body);
     wipe_dead_stack();

@@ -37,8 +37,6 @@ pub(crate) enum Trigger {
     Exit,
     /// The program asked.
     Call,
-    /// The program asked in LeakSanitizer's way, for what is new.
-    CallRecoverable,
     /// A signal came.
     Signal,
     /// It was time.
@@ -52,7 +50,7 @@ impl Trigger {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Exit => "exit",
-            Self::Call | Self::CallRecoverable => "call",
+            Self::Call => "call",
             Self::Signal => "signal",
             Self::Interval => "interval",
             Self::Growth => "growth",
@@ -300,7 +298,7 @@ fn try_work(
     options.print_clean |= kept.trigger != Trigger::Exit;
     let mut session = Session::new(&options, &[]);
     mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
-    let only_new = config::is_on(Key::OnlyNew) || kept.trigger == Trigger::CallRecoverable;
+    let only_new = config::is_on(Key::OnlyNew);
     let (mut noted, mut forgotten) = (0, 0);
     let (totals, groups) =
         mark::classify(&marker, options.report_objects, options.show_reachable, only_new, |hit, _| {

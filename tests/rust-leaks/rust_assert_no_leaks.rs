@@ -1,6 +1,7 @@
 // Proves that leak::assert_no_leaks lets code without leaks pass, also after earlier leaks, and panics at others.
 // preload: no the program is built with its allocator
-// options: leak_at_exit=0:log_path=/dev/null
+// reports: text
+// options: leak_at_exit=0
 // expect-exit: 0
 // expect-stderr-has: 24 bytes leaked in 1 blocks
 

@@ -2,7 +2,6 @@
 // preload: no the program is built with its allocator
 // expect-leaks: definitely=40/1
 // expect-function: rust_box_leak::leak
-// expect-function: rust_box_leak::main
 
 use std::hint::black_box;
 

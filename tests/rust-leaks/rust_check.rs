@@ -18,6 +18,7 @@ fn build() {
     let texts: Vec<String> = (0..10).map(|_| "x".repeat(20)).collect();
     black_box(Box::leak(Box::new(texts)));
     INSIDE.store(&raw mut Box::leak(Box::new([1u64; 10]))[5], Relaxed);
+    black_box(&INSIDE);
 }
 
 #[inline(never)]

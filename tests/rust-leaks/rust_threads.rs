@@ -32,5 +32,6 @@ fn main() {
     assert!(sum < 64);
     black_box(&handles);
     leak();
+    black_box([0u64; 4096]);
     std::process::exit(0);
 }

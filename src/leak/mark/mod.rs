@@ -6,10 +6,8 @@
 //!
 //! Kinds are Valgrind's, found in this order:
 //! 1. from the roots along pointers to the *start* of objects: still reachable;
-//! 2. from what only pointers to the *inside* of an object lead to: possibly lost. Three kinds of pointer
-//!    to the inside are as good as one to the start, as in Valgrind: to the first element of a C++ array
-//!    with a cookie, to the characters of an old-style `std::string`, and 8 bytes behind a word that
-//!    holds the length of the rest;
+//! 2. from what only pointers to the *inside* of an object lead to: possibly lost. Some kinds of pointer to
+//!    the inside are as good as one to the start (`inside`);
 //! 3. lost objects that a suppression hides, and of those not reached so far all that they lead to: suppressed;
 //! 4. of what is left, an object that nothing else leads to is definitely lost, and all that it leads to
 //!    indirectly. Of a ring that nothing else leads to, the first object is definitely lost.
@@ -22,6 +20,7 @@ mod buffers;
 mod classify;
 mod frozen;
 mod heap_image;
+mod inside;
 mod list;
 mod objects;
 mod worker;

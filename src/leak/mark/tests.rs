@@ -333,6 +333,49 @@ fn three_pointers_to_the_inside_are_as_good_as_to_the_start() {
 }
 
 #[test]
+fn exceptions_counted_values_and_hash_tables_are_known_by_what_they_hold() {
+    let _alone = alone();
+    use Pointer::{Inside, Number};
+    let mark = usize::from_le_bytes(*b"\0++CCUNG");
+    let exception = |mark| {
+        let mut words = vec![Number(0); 20];
+        (words[0], words[12]) = (Number(1), Number(mark));
+        whole(words, 20)
+    };
+    // Eight entries of eight bytes; their control bytes, as many empty ones, the first eight again.
+    let table = |again| {
+        let mut words = vec![Number(7); 8];
+        words.extend([Number(0x55), Number(usize::MAX), Number(again)]);
+        whole(words, 11)
+    };
+    let made = [
+        exception(mark),
+        exception(mark + 1),
+        exception(mark + 256),
+        whole(vec![Number(3), Number(1), Number(0)], 3),
+        whole(vec![Number(0), Number(1), Number(0)], 3),
+        table(0x55),
+        table(0x56),
+    ];
+    let roots = [
+        Inside(0, 16),
+        Inside(1, 128),
+        Inside(2, 16),
+        Inside(3, 16),
+        Inside(4, 16),
+        Inside(5, 64),
+        Inside(6, 64),
+    ];
+    let fake = Fake::new(&roots, &made);
+    let (reachable, possible) = (Some(Kind::Reachable), Some(Kind::Possible));
+    let kinds = kinds_of(&fake, 1);
+    assert_eq!(kinds[..5], [reachable, reachable, possible, reachable, possible]);
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(kinds[5..], [reachable, possible]);
+    }
+}
+
+#[test]
 fn long_chains_and_wide_fans_are_followed_to_the_end_by_any_number_of_workers() {
     let _alone = alone();
     const CHAIN: usize = 20_000;

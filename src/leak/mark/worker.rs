@@ -2,6 +2,7 @@
 
 use super::buffers::{ITEMS, Item, Pool};
 use super::frozen::{Frozen, Hit};
+use super::inside;
 use super::list::BufferId;
 use super::objects::{Color, Objects};
 use crate::leak::snapshot;
@@ -256,26 +257,10 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
     }
 
-    /// Pointers to the inside that programs use as the only ones, as in Valgrind's heuristics.
     #[cold]
     fn is_as_good_as_start(&self, word: usize, hit: Hit) -> bool {
-        const OLD_STRING_HEADER_BYTES: usize = 3 * WORD_BYTES;
         let (start, end) = self.marker.objects.extent(hit);
-        let bytes = end - start;
-        let first = self.marker.objects.frozen().word(start);
-        match word - start {
-            WORD_BYTES => {
-                let rest = bytes.saturating_sub(WORD_BYTES);
-                // The length of the rest, or the number of an array's elements in front of them.
-                first != 0 && (first == rest || rest % first == 0)
-            }
-            OLD_STRING_HEADER_BYTES => {
-                // Length, capacity, reference count; then capacity characters and a NUL.
-                let capacity = self.marker.objects.frozen().word(start + WORD_BYTES);
-                first <= capacity && Some(bytes) == capacity.checked_add(OLD_STRING_HEADER_BYTES + 1)
-            }
-            _ => false,
-        }
+        inside::is_as_good_as_start(self.marker.objects.frozen(), start, end - start, word)
     }
 
     /// Paints an object; the first to do so has it scanned.
