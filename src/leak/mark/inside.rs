@@ -31,6 +31,8 @@ const COUNTERS_BYTES: usize = 2 * WORD_BYTES;
 const MAX_OWNERS: usize = 1 << 24;
 /// How many control bytes hashbrown looks at in one step.
 const GROUP_BYTES: usize = if cfg!(target_arch = "x86_64") { 16 } else { 8 };
+/// Eight control bytes without entries.
+const UNUSED_CONTROL: usize = usize::MAX;
 
 /// Whether a pointer to `at`, inside of the object of `bytes` bytes from `start` on, is as good as one to its
 /// start.
@@ -55,7 +57,7 @@ pub(super) fn is_as_good_as_start(frozen: &impl Frozen, start: usize, bytes: usi
 
 /// The first word holds the length of the rest in bytes, or the number of elements in it.
 fn is_counted_array(first: usize, rest: usize) -> bool {
-    first != 0 && (first == rest || rest % first == 0)
+    first != 0 && (first == rest || rest.is_multiple_of(first))
 }
 
 fn is_counter(word: usize) -> bool {
@@ -63,12 +65,19 @@ fn is_counter(word: usize) -> bool {
 }
 
 /// Whether control bytes of a hash table begin at `offset`: one for each entry before them, and a group more,
-/// which repeats the first ones.
+/// which repeats the first ones. In a table of less than a group, unused bytes fill up the first.
 fn is_hash_table(offset: usize, bytes: usize, word: impl Fn(usize) -> usize) -> bool {
     let Some(entries) = (bytes - offset).checked_sub(GROUP_BYTES) else { return false };
-    let fits = entries.is_power_of_two() && entries >= 4 && offset >= entries && offset % GROUP_BYTES == 0;
-    let repeated = if entries < GROUP_BYTES { GROUP_BYTES } else { entries };
-    // A table of four entries has half a word of control bytes.
-    let mask = if entries == 4 { u32::MAX as usize } else { usize::MAX };
-    fits && (word(offset) ^ word(offset + repeated)) & mask == 0
+    if !entries.is_power_of_two() || entries < 4 || offset < entries || !offset.is_multiple_of(GROUP_BYTES) {
+        return false;
+    }
+    let first = word(offset);
+    match entries {
+        4 => first >> 32 == UNUSED_CONTROL >> 32 && first as u32 == word(offset + GROUP_BYTES) as u32,
+        8 if GROUP_BYTES > 8 => {
+            word(offset + WORD_BYTES) == UNUSED_CONTROL && first == word(offset + GROUP_BYTES)
+        }
+        // Zeros, of which there is much in memory, would be entries whose hashes all begin alike.
+        _ => first != 0 && first == word(offset + entries),
+    }
 }

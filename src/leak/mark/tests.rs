@@ -174,8 +174,8 @@ impl Fake {
         let bytes = note.requested;
         match word - start {
             0 => true,
-            8 if bytes >= 8 => read(0) != 0 && (bytes - 8) % read(0) == 0,
-            8 => read(0) != 0,
+            8 if bytes > 8 => read(0) != 0 && (bytes - 8) % read(0) == 0,
+            16 if bytes > 16 => [read(0), read(1)].iter().all(|&n| 0 < n && n < 1 << 24),
             24 => read(0) <= read(1) && bytes == read(1).wrapping_add(25),
             _ => false,
         }
