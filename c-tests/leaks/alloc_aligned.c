@@ -1,5 +1,5 @@
 // Proves that aligned blocks are counted with the size that was asked for.
-// expect-leaks: definitely=12460/5
+// expect-leaks: definitely=12556/5
 #include "leak.h"
 
 static NOINLINE void lose_aligned(void) {

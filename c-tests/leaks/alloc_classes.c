@@ -1,5 +1,5 @@
 // Proves that a lost block of every size class is counted exactly.
-// expect-leaks: definitely=428560/67
+// expect-leaks: definitely=372768/67
 #include "leak.h"
 
 int main(void) {
