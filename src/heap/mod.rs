@@ -31,9 +31,12 @@ pub(crate) mod tracking;
 
 pub(crate) use diagnose::Operation;
 pub(crate) use init::{ensure_started, is_started};
+#[cfg(feature = "override")]
 pub(crate) use large::counts as large_counts;
 pub(crate) use maintenance::{maintain, release_free_memory};
-pub(crate) use realloc::{realloc, realloc_layout};
+#[cfg(any(test, feature = "override"))]
+pub(crate) use realloc::realloc;
+pub(crate) use realloc::realloc_layout;
 pub(crate) use snapshot::snapshot;
 
 use crate::base::Addr;

@@ -184,15 +184,14 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     };
     GENERATION.fetch_add(1, Relaxed);
     HAS_REPORTED.store(true, Relaxed);
-    let totals = result.map(|result| {
+    result.map(|result| {
         let reclaimed = remember(&result, &lost_list);
         if config::is_on(Key::Trace) {
             trace(trigger, &result, &paused, reclaimed);
         }
         super::trigger::note_live_bytes(result.live_bytes);
         result.totals
-    });
-    totals
+    })
 }
 
 /// What of the calling thread is scanned: at exit only what lies above the call of `exit`.

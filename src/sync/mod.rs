@@ -13,7 +13,9 @@ pub(crate) use rank::Rank;
 
 /// Atomics: loom's under `--cfg loom`, `core`'s otherwise.
 pub(crate) mod atomic {
+    // Not every build has every user.
     #[cfg(not(loom))]
+    #[allow(unused_imports)]
     pub(crate) use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     #[cfg(loom)]
     pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};

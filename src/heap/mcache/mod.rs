@@ -34,7 +34,7 @@ use crate::heap::central;
 use crate::heap::size_class::ALL_CLASSES;
 use crate::stats::CacheMode;
 use crate::sync::{Mutex, Rank};
-use crate::sys::{memory, message::say, rseq};
+use crate::sys::{memory, rseq};
 use capacity::Budget;
 use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicUsize,

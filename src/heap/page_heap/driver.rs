@@ -1,6 +1,6 @@
 //! The page heap under its lock, with the releases that a call makes due.
 
-use super::{CHUNK_BYTES, PageHeap, PageId, Run};
+use super::{PageHeap, PageId, Run};
 use crate::{base::PAGE_BYTES, sync::Mutex};
 
 /// Most memory released by one system call: 16 MiB, a millisecond or two, during which the run is

@@ -49,7 +49,7 @@ mod by_chain;
 use by_chain as engine;
 
 pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping};
-pub(crate) use statistics::{Statistics, statistics};
+pub(crate) use statistics::statistics;
 
 use super::depot::{self, Hasher, StackId};
 use crate::config::{self, Key};

@@ -156,11 +156,16 @@ impl Frozen for HeapImage {
         if self.reader == Reader::ThroughKernel {
             return self.through_kernel(start, end, step, visit);
         }
+        // Most words are no pointers into the heap: one comparison with what stays in registers.
+        let (base, heap_bytes) = (self.base, self.top << PAGE_SHIFT);
         let mut at = start;
         while at + WORD_BYTES <= end {
             // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
             // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
-            visit(unsafe { Addr(at).ptr::<usize>().read_unaligned() });
+            let word = unsafe { Addr(at).ptr::<usize>().read_unaligned() };
+            if word.wrapping_sub(base) < heap_bytes {
+                visit(word);
+            }
             at += step;
         }
     }

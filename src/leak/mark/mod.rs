@@ -25,7 +25,7 @@ mod list;
 mod objects;
 mod worker;
 
-pub(crate) use classify::{GroupKey, Groups, Lost, classify, suppress};
+pub(crate) use classify::{GroupKey, Groups, classify, suppress};
 pub(crate) use heap_image::{HeapImage, Reader};
 pub(crate) use objects::Objects;
 pub(crate) use worker::Marker;

@@ -13,8 +13,8 @@ use crate::leak::stop_world::tests::alone;
 use crate::report::Kind;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::vec;
 use std::vec::Vec;
-use std::{format, vec};
 
 const WORD: usize = size_of::<usize>();
 /// Where the made-up memory begins.
@@ -193,11 +193,10 @@ fn closure(fake: &Fake, from: &[usize], but: &[bool], strong_only: bool) -> Vec<
     from.iter().for_each(|&i| found[i] = true);
     while let Some(i) = todo.pop() {
         for word in fake.words_of(i) {
-            if let Some(to) = fake.place(word).filter(|&to| !but[to] && !found[to]) {
-                if !strong_only || fake.is_strong(to, word) {
-                    found[to] = true;
-                    todo.push(to);
-                }
+            let to = fake.place(word).filter(|&to| !but[to] && !found[to]);
+            if let Some(to) = to.filter(|&to| !strong_only || fake.is_strong(to, word)) {
+                found[to] = true;
+                todo.push(to);
             }
         }
     }

@@ -29,9 +29,7 @@ mod tasks;
 pub(crate) mod tests;
 
 pub(crate) use silent::name as thread_name;
-pub(crate) use state::{
-    Caller, How, Options, Range, Reason, Registers, StopError, ThreadState, save_registers,
-};
+pub(crate) use state::{Caller, How, Options, Range, Reason, StopError, ThreadState, save_registers};
 pub(crate) use tasks::Source;
 
 use crate::leak::{
