@@ -1,8 +1,8 @@
 //! The leak finder: a conservative mark-sweep over a snapshot of the stopped process.
 //!
 //! Off by default, and then the heap does not know of it. Switched on (option `leak=1`), every allocation
-//! takes the slow path and comes by `heap::tracking`, where [`capture`] adds the stack; [`check`] is the
-//! life of a check; [`trigger`] says when one is made.
+//! takes the slow path and comes by `heap::tracking`, where `capture` adds the stack; `check` is the
+//! life of a check; `trigger` says when one is made.
 
 mod api;
 #[doc(hidden)]
