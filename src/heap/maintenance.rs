@@ -5,7 +5,7 @@ use super::{central, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 const SECOND: u64 = 1_000_000_000;
 /// How often surplus is looked for.
@@ -17,6 +17,12 @@ const LOOKS_PER_IDLE_CHECK: u32 = 10;
 /// Slow paths between two readings of the clock, which costs as much as a short slow path.
 const CALLS_PER_CLOCK: u32 = 64;
 
+/// Pages that get memory between two looks for surplus: what nobody wants pins spans, so the heap should not
+/// grow beside it. 1 MiB costs the kernel far more than the look.
+const GROWTH_PAGES: usize = (1 << 20) / PAGE_BYTES;
+
+/// Pages that got memory since the last look for surplus on that account.
+static GROWN: AtomicUsize = AtomicUsize::new(0);
 /// The clock as last read.
 static NOW: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -37,6 +43,20 @@ pub(super) fn tick() {
     if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
+    if GROWN.load(Relaxed) >= GROWTH_PAGES {
+        GROWN.store(0, Relaxed);
+        if config::is_on(Key::Scavenge) {
+            mcache::trim_unused();
+            central::trim_transfers(false);
+        }
+    }
+}
+
+/// Notes that `pages` pages without memory behind them were taken for objects; any lock may be held.
+#[inline]
+pub(super) fn note_growth(pages: usize) {
+    // Not a locked addition, as in `tick`.
+    GROWN.store(GROWN.load(Relaxed) + pages, Relaxed);
 }
 
 /// The work that [`tick`] does now and then, if it is due. For a thread of its own; no lock held.

@@ -34,6 +34,8 @@ pub(super) struct Budget {
     pub(super) misses: AtomicU32,
     /// What [`Self::is_idle`] saw last.
     seen: AtomicU32,
+    /// Per class: the header that [`trim_unused`] saw last.
+    headers: [AtomicU32; ALL_CLASSES],
 }
 
 impl Budget {
@@ -44,6 +46,7 @@ impl Budget {
             missed: [const { AtomicU8::new(0) }; ALL_CLASSES],
             misses: AtomicU32::new(0),
             seen: AtomicU32::new(0),
+            headers: [const { AtomicU32::new(0) }; ALL_CLASSES],
         }
     }
 
@@ -145,6 +148,32 @@ pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Sla
 /// Gives `class` more capacity after a free found its stack full.
 pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) {
     grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
+}
+
+/// Empties the stacks of `cpu` that have not changed since the last call.
+pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab) {
+    trim_unused_by(&OnCpu { place, table, cpu, slab });
+}
+
+/// As [`trim_unused`], for any way of access.
+pub(super) fn trim_unused_by(access: &impl Access) {
+    let budget = &access.cache().budget;
+    for class in 1..=TINY_BLOCK {
+        let header = access.slab().read(class);
+        if budget.headers[class].swap(header.0, Relaxed) != header.0 || header.objects(class) == 0 {
+            continue;
+        }
+        let mut batch = [Addr(0); central::MAX_BATCH];
+        loop {
+            let popped = access.pop_batch(class, &mut batch);
+            central::give_to_spans(class, &batch[..popped]);
+            if popped < batch.len() {
+                break;
+            }
+        }
+        let (old, new) = access.set_capacity(class, 0);
+        budget.account(class, old, new);
+    }
 }
 
 /// As [`grow`], for any way of access.

@@ -289,6 +289,22 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
     }
 }
 
+/// Returns to the spans what this CPU, or a shard, holds of classes that have not been used since the last call.
+pub(crate) fn trim_unused() {
+    match current_cpu() {
+        Some((place, cpu)) => {
+            if let Some(slab) = CPUS[cpu].slab() {
+                capacity::trim_unused(place, slow_table(), cpu, slab);
+            }
+        }
+        None => {
+            if let Some(locked) = shard::lock_current() {
+                capacity::trim_unused_by(&locked);
+            }
+        }
+    }
+}
+
 /// The word of the tiny allocator on this CPU, and a handle to replace it.
 pub(crate) enum TinySlot {
     /// The CPU's own word as it was a moment ago.
