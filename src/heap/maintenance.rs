@@ -1,7 +1,7 @@
 //! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
 //! `scavenge_thread` asks for one.
 
-use super::{central, mcache, pages, run_cache};
+use super::{central, large, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
@@ -78,8 +78,9 @@ fn look(now: u64) {
     if !mine || !config::is_on(Key::Scavenge) {
         return;
     }
+    mcache::trim_unused();
     central::trim_transfers(false);
-    run_cache::trim(RUN_AGE_MILLISECONDS, pages::free_span);
+    run_cache::trim(RUN_AGE_MILLISECONDS, large::release);
     if LOOKS.fetch_add(1, Relaxed) % LOOKS_PER_IDLE_CHECK == LOOKS_PER_IDLE_CHECK - 1 {
         mcache::reclaim_idle();
     }
@@ -93,6 +94,6 @@ pub(crate) fn release_free_memory() -> usize {
     }
     mcache::drain();
     central::trim_transfers(true);
-    run_cache::trim(0, pages::free_span);
+    run_cache::trim(0, large::release);
     pages::release_all() * PAGE_BYTES
 }

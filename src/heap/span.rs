@@ -100,6 +100,12 @@ pub(crate) fn record(page: PageId) -> &'static Span {
     unsafe { &*records.add(page.0 as usize) }
 }
 
+/// The span that begins at `base`, as one is known to.
+#[inline]
+pub(super) fn of_start(base: Addr) -> &'static Span {
+    record(PageId(((base.0 - page_map::base().0) / PAGE_BYTES) as u32))
+}
+
 /// The span that holds `addr`, if any does.
 pub(crate) fn containing(addr: Addr) -> Option<&'static Span> {
     let page = page_map::page_of(addr)?;

@@ -346,6 +346,46 @@ impl TinySlot {
     }
 }
 
+/// A run of `pages` pages for a large object from this CPU's stack, if it has one; never in tracked mode.
+#[inline]
+pub(crate) fn pop_run(pages: usize) -> Option<Addr> {
+    let stack = slab::stack_of_run(pages)?;
+    let place = Place::get()?;
+    // SAFETY: a stack of the slab.
+    let run = object_of(unsafe { sections::pop(place, &FAST_TABLE, stack) });
+    if run.is_none() && !is_tracked() {
+        run_missed(place, stack);
+    }
+    run
+}
+
+/// Lets this CPU keep more runs on `stack`, which a request has found empty.
+#[cold]
+fn run_missed(place: Place, stack: usize) {
+    if let Some(cpu) = cpu_at(place)
+        && let Some(slab) = slab_of(cpu)
+    {
+        capacity::grow(place, slow_table(), cpu, slab, stack);
+    }
+}
+
+/// Keeps a run of `pages` pages on this CPU's stack; `false` if it is for others to keep.
+///
+/// # Safety
+/// The run is free, and the caller's.
+#[inline]
+pub(crate) unsafe fn push_run(pages: usize, run: Addr) -> bool {
+    let (Some(stack), Some(place)) = (slab::stack_of_run(pages), Place::get()) else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push(place, &FAST_TABLE, stack, run) }
+}
+
+/// Runs on all CPUs' stacks and their pages, racy.
+pub(crate) fn waiting_runs() -> (usize, usize) {
+    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    cpus.map(Slab::runs).fold((0, 0), |(runs, pages), (more, more_pages)| (runs + more, pages + more_pages))
+}
+
 /// Bytes in all caches, racy.
 pub(crate) fn cached_bytes() -> usize {
     let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
