@@ -2,7 +2,7 @@
 
 use super::page_map::PageId;
 use super::span::{self, Span, State};
-use super::{diagnose::Operation, mcache, pages, run_cache};
+use super::{diagnose::Operation, maintenance, mcache, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
 use crate::sys::memory::{self, MoveError};
@@ -85,6 +85,9 @@ fn take_waiting(pages: usize) -> Option<&'static Span> {
 fn alloc_span(pages: usize, align_pages: usize) -> Option<(&'static Span, bool)> {
     let made = pages::alloc_span(pages, align_pages, State::Large, LARGE_PAGES)?;
     count_in(pages);
+    if made.1 {
+        maintenance::note_growth(pages);
+    }
     Some(made)
 }
 

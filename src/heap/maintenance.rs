@@ -48,6 +48,7 @@ pub(super) fn tick() {
         if config::is_on(Key::Scavenge) {
             mcache::trim_unused();
             central::trim_transfers(false);
+            run_cache::empty_current(large::release);
         }
     }
 }

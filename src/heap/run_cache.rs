@@ -116,6 +116,16 @@ pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'stati
     }
 }
 
+/// Passes to `release` every run that waits in this thread's shard.
+pub(super) fn empty_current(mut release: impl FnMut(&'static Span)) {
+    loop {
+        let mut shard = current_shard().lock();
+        let Some(span) = shard.evict() else { return };
+        drop(shard);
+        release(span);
+    }
+}
+
 /// Runs that wait here and their pages, for statistics.
 pub(super) fn waiting() -> (usize, usize) {
     SHARDS_OF_RUNS.iter().fold((0, 0), |(runs, pages), shard| {
