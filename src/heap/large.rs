@@ -26,7 +26,10 @@ static TABLE_MOVES: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn counts() -> (usize, usize) {
     let counts = COUNTS.load(Relaxed);
     let (runs, pages) = waiting();
-    ((counts >> PAGE_BITS).saturating_sub(runs), (counts & (ONE_OBJECT - 1)).saturating_sub(pages) * PAGE_BYTES)
+    (
+        (counts >> PAGE_BITS).saturating_sub(runs),
+        (counts & (ONE_OBJECT - 1)).saturating_sub(pages) * PAGE_BYTES,
+    )
 }
 
 /// Runs that wait for their next use, on CPUs' stacks and in the run cache, and their pages; racy.

@@ -301,6 +301,18 @@ impl Span {
             let valid = if below >= bitmap::WORD_BITS { u64::MAX } else { (1 << below) - 1 };
             let mut free = !bits[word] & valid;
             let first = base.plus(word * bitmap::WORD_BITS * bytes);
+            if free == u64::MAX
+                && let Some(all) = into[taken..].first_chunk_mut::<{ bitmap::WORD_BITS }>()
+            {
+                // What a flood meets: nothing to search for.
+                for (at, place) in all.iter_mut().enumerate() {
+                    *place = first.plus(at * bytes);
+                }
+                taken += bitmap::WORD_BITS;
+                bits[word] = u64::MAX;
+                word += 1;
+                continue;
+            }
             for place in &mut into[taken..] {
                 if free == 0 {
                     break;

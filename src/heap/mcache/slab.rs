@@ -39,7 +39,11 @@ const _: () = assert!(STACKS.is_multiple_of(2), "two headers to a word");
 /// The stack for runs of `pages` pages, if there is one.
 #[inline]
 pub(super) const fn stack_of_run(pages: usize) -> Option<usize> {
-    if pages < MIN_RUN_PAGES || pages > MAX_RUN_PAGES { None } else { Some(ALL_CLASSES + pages - MIN_RUN_PAGES) }
+    if pages < MIN_RUN_PAGES || pages > MAX_RUN_PAGES {
+        None
+    } else {
+        Some(ALL_CLASSES + pages - MIN_RUN_PAGES)
+    }
 }
 
 /// Headers take the first words.
