@@ -100,6 +100,7 @@ programs! {
         kind_list_double
         kind_list_kept
         kind_noscan
+        kind_rings
         kind_roots_of_two
         kind_tree
         option_default_options
@@ -168,6 +169,7 @@ programs! {
         root_tls_off
         root_tls_static
         root_unaligned
+        root_unaligned_edges
         root_unaligned_on
         survive_closed_files
         survive_dontfork
