@@ -288,7 +288,7 @@ fn try_work(
     let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
     let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?;
-    let notes = mark_from_roots(&marker, world, in_place)?;
+    let mut notes = mark_from_roots(&marker, world, in_place)?;
     times.note(Phase::Mark);
 
     let mut options = ReportOptions::from_config();
@@ -312,6 +312,7 @@ fn try_work(
     (result.live_bytes, result.live_blocks) = objects.live();
     (result.lost, result.forgotten) = (noted, forgotten);
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
+    notes.unread |= objects.frozen().has_unread();
     write_report(&mut session, totals, &groups, &not_seen(world, notes));
     times.note(Phase::Report);
     Ok(())
@@ -329,7 +330,8 @@ fn mark_from_roots(
     world: &StoppedWorld,
     in_place: bool,
 ) -> core::result::Result<roots::Notes, NoMemory> {
-    let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place };
+    let unaligned = config::is_on(Key::UseUnaligned);
+    let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place, unaligned };
     let mut found = Ok(roots::Notes::default());
     let mut kept = Vec::new();
     marker.mark_from_roots(|feeder| {
@@ -461,11 +463,12 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
         ),
         (notes.broken_list, "glibc's list of threads led nowhere: some thread-local storage may be missing"),
         (notes.untried, "some pages could not be tried before they were read"),
+        (notes.unread, "some pages could not be read and were taken for empty"),
     ];
     lines.extend(said.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| String::from(*text)));
     let replaced = snapshot::faults::pages();
     if replaced > 0 {
-        lines.push(format!("{replaced} pages could not be read and were taken for empty"));
+        lines.push(format!("{replaced} page(s) could not be read and were taken for empty"));
     }
     lines
 }

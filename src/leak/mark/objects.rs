@@ -72,7 +72,7 @@ impl<F: Frozen> Objects<F> {
     }
 
     /// The program.
-    pub(super) fn frozen(&self) -> &F {
+    pub(crate) fn frozen(&self) -> &F {
         &self.frozen
     }
 

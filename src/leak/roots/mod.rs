@@ -155,7 +155,8 @@ impl Kinds {
 /// What a root is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
-    /// Words to scan: both ends are multiples of the word size. May lie in the heap (a stack there).
+    /// Words to scan: both ends are multiples of the word size, unless pointers at any address count. May lie
+    /// in the heap (a stack there).
     Words(Range),
     /// The object around this address is in use as a whole, as if a pointer to its start had been
     /// found, and its words are to be scanned. Of no meaning if the address is not in the heap.
@@ -192,6 +193,8 @@ pub(crate) struct Search<'a> {
     /// Whether this is the program itself and not a child: then each page is tried before it is named,
     /// because a fault could not be caught.
     pub(crate) in_place: bool,
+    /// Whether pointers at any address count.
+    pub(crate) unaligned: bool,
 }
 
 /// What could not be looked at.
@@ -208,6 +211,8 @@ pub(crate) struct Notes {
     pub(crate) no_page_table: bool,
     /// Pages could not be tried before they were named.
     pub(crate) untried: bool,
+    /// Pages that can't be read were left out. (In a child their faults are counted instead.)
+    pub(crate) unread: bool,
 }
 
 /// Looks up what only the dynamic linker can tell. Once, when leak mode starts; it may allocate.
@@ -224,7 +229,7 @@ pub(crate) fn find(search: &Search<'_>, visit: &mut dyn FnMut(Root)) -> Result<N
     let mut finder = Finder::new(search, &mut notes)?;
     finder.read_threads(&mut notes)?;
     finder.cover_all()?;
-    let out = &mut Out { visit, notes };
+    let out = &mut Out { visit, notes, end: 0 };
     finder.threads(out);
     for &area in finder.table.areas() {
         finder.area(out, area);
@@ -237,6 +242,8 @@ pub(crate) fn find(search: &Search<'_>, visit: &mut dyn FnMut(Root)) -> Result<N
 struct Out<'a> {
     visit: &'a mut dyn FnMut(Root),
     notes: Notes,
+    /// The end of the words named last.
+    end: usize,
 }
 
 /// What a search knows.
@@ -305,14 +312,23 @@ impl<'a> Finder<'a> {
 
     /// Names a part of the program's memory as words of `kind`, if that kind counts.
     fn words(&self, out: &mut Out<'_>, kind: Kind, tid: u32, (start, end): Range) {
-        let range = (start.saturating_add(WORD - 1) & !(WORD - 1), end & !(WORD - 1));
+        let unaligned = self.search.unaligned;
+        let aligned = (start.saturating_add(WORD - 1) & !(WORD - 1), end & !(WORD - 1));
+        let range = if unaligned { (start, end) } else { aligned };
         if !self.search.kinds.has(kind) || range.0 >= range.1 {
             return;
         }
-        let Out { visit, notes } = out;
-        let mut name = |range| visit(Root { kind, tid, what: What::Words(range) });
+        let Out { visit, notes, end: last_end } = out;
+        let mut name = |(start, end)| {
+            // A pointer may begin in the range named before this one.
+            let across = if unaligned && start == *last_end { WORD - 1 } else { 0 };
+            *last_end = end;
+            visit(Root { kind, tid, what: What::Words((start - across, end)) });
+        };
         if self.search.in_place {
-            notes.untried |= !pages::readable(range, &mut name);
+            let tried = pages::readable(range, &mut name);
+            notes.untried |= !tried.allowed;
+            notes.unread |= !tried.whole;
         } else {
             name(range);
         }
