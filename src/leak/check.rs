@@ -22,7 +22,7 @@ use crate::config::{self, Key};
 use crate::heap::{self, tracking};
 use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{cpu, file::File, message, message::say};
+use crate::sys::{cpu, file::File, message, message::say, signal};
 use alloc::{format, string::String, vec::Vec};
 
 use core::sync::atomic::{
@@ -141,11 +141,11 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     // The first frame of the program's that waits for this; see `frame`.
     let caller = caller_of(trigger);
     let kept = Kept { trigger, lost_list: &lost_list };
-    lock_heap();
+    let signals = lock_heap();
     let world = match stop_world::stop(&stop_options(caller)) {
         Ok(world) => world,
         Err(error) => {
-            unlock_heap();
+            unlock_heap(signals);
             say!("leak check failed: the threads could not be stopped ({error:?})");
             return None;
         }
@@ -160,7 +160,7 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     };
     let mut paused = times;
     let resumed = || {
-        unlock_heap();
+        unlock_heap(signals);
         paused.note(Phase::Fork);
     };
     let outcome = snapshot::run(world, &plan, resumed, |world, place, result: &mut Result| {
@@ -218,19 +218,24 @@ fn stop_options(caller: Caller) -> Options {
     }
 }
 
-fn lock_heap() {
+/// Takes the heap's locks, and returns this thread's signals, for [`unlock_heap`]. Handlers of the program must
+/// run neither under the locks, for they may allocate, nor in the child before its own are set.
+fn lock_heap() -> signal::Set {
+    let signals = signal::set_blocked(signal::ASYNCHRONOUS);
     heap::fork::prepare();
     capture::before_fork();
     // SAFETY: the heap's locks are held.
     unsafe { heap::pages::note_top() };
+    signals
 }
 
-fn unlock_heap() {
+fn unlock_heap(signals: signal::Set) {
     // SAFETY: `lock_heap` took them in this thread.
     unsafe {
         capture::after_fork();
         heap::fork::release(false);
     }
+    signal::set_blocked(signals);
 }
 
 /// What the work gets besides the world.

@@ -118,6 +118,7 @@ programs! {
         process_exec
         process_exec_failed
         process_fork
+        process_fork_checking
         process_fork_children
         process_fork_threads
         process_replaced
@@ -180,6 +181,8 @@ programs! {
         survive_no_access_lost
         survive_no_fork
         survive_not_dumpable
+        survive_running_thread
+        survive_signals
         survive_strace
         survive_truncated_file
         ;
