@@ -318,7 +318,9 @@ fn try_work(
     (result.lost, result.forgotten) = (noted, forgotten);
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
     notes.unread |= objects.frozen().has_unread();
-    write_report(&mut session, totals, &groups, &not_seen(world, notes));
+    let mut not_seen = not_seen(world, notes);
+    not_seen.extend(limits(forgotten));
+    write_report(&mut session, totals, &groups, &not_seen);
     times.note(Phase::Report);
     Ok(())
 }
@@ -326,7 +328,7 @@ fn try_work(
 fn worker_count(live_bytes: usize) -> usize {
     match config::get(Key::LeakWorkers) {
         0 => cpu::allowed().min(MAX_DEFAULT_WORKERS).min(1 + live_bytes / BYTES_PER_WORKER),
-        n => n,
+        n => n.min(snapshot::MAX_WORKERS),
     }
 }
 
@@ -476,6 +478,17 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
         lines.push(format!("{replaced} page(s) could not be read and were taken for empty"));
     }
     lines
+}
+
+/// What the check found and could not keep, a sentence each.
+fn limits(forgotten: usize) -> impl Iterator<Item = String> {
+    // They are only kept for these options.
+    let is_kept = config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim);
+    let forgotten = (forgotten > 0 && is_kept)
+        .then(|| format!("{forgotten} lost blocks are not remembered: the next check takes them for new"));
+    let dropped = depot::statistics().dropped;
+    let dropped = (dropped > 0).then(|| format!("{dropped} stacks could not be stored for want of memory"));
+    forgotten.into_iter().chain(dropped)
 }
 
 fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {

@@ -61,6 +61,7 @@ programs! {
         alloc_realloc_shrink
         check_call
         check_call_new
+        check_new_many
         check_growth
         check_interval
         check_lsan_final
