@@ -14,7 +14,7 @@ use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
-use super::stop_world::{self, Caller, How, Options, StoppedWorld};
+use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
 use super::trace::{Phase, Times};
 use super::{capture, depot, frame};
 use crate::base::Addr;
@@ -284,7 +284,7 @@ fn try_work(
 ) -> core::result::Result<(), Broken> {
     times.note(Phase::Fork);
     let in_place = place != Place::Child;
-    if in_place && super::peek::through_kernel(Addr::of(&raw const in_place).0 & !7).is_none() {
+    if in_place && !super::peek::is_allowed() {
         return Err(Broken::Unreadable);
     }
     let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
@@ -459,7 +459,10 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
             lines.push(format!("thread {} ({}) {}", thread.tid, config::Ascii(name), reason.text()));
         }
     }
+    let source = world.source();
     let said = [
+        (source == Source::Libc, "/proc is hidden: threads that libc did not make were not stopped"),
+        (source == Source::Nothing, "no list of threads could be read: only the calling thread was stopped"),
         (
             notes.no_maps,
             "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched",

@@ -38,6 +38,27 @@ pub(crate) fn copy_or_zeros(at: usize, to: &mut [u8]) -> bool {
     whole
 }
 
+/// How to read words that may not be there: through the kernel; where a filter of system calls forbids that,
+/// in a child that catches its faults (`is_child`), directly.
+pub(crate) fn reader(is_child: bool) -> &'static dyn Fn(usize) -> Option<usize> {
+    if is_child && !is_allowed() { &where_faults_are_caught } else { &through_kernel }
+}
+
+/// Whether the kernel reads this process's memory for it.
+pub(crate) fn is_allowed() -> bool {
+    let here = 0usize;
+    through_kernel(Addr::of(&raw const here).0).is_some()
+}
+
+/// The word at `at`, for [`reader`].
+fn where_faults_are_caught(at: usize) -> Option<usize> {
+    // SAFETY: only `reader` hands this out, for a child that catches faults.
+    (at >= LOWEST).then(|| unsafe { directly(at) })
+}
+
+/// No word of a program lies below.
+const LOWEST: usize = 64 << 10;
+
 /// The word at `at`.
 ///
 /// # Safety

@@ -181,6 +181,9 @@ programs! {
         survive_no_access_heap
         survive_no_access_lost
         survive_no_fork
+        survive_no_proc
+        survive_no_reading
+        survive_no_reading_in_place
         survive_not_dumpable
         survive_running_thread
         survive_signals

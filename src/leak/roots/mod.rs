@@ -57,6 +57,7 @@ pub(crate) use regions::{register, unregister};
 use crate::leak::{
     capture, depot, glibc,
     own_memory::{self, Buffer, NoMemory},
+    peek,
     stop_world::{Range, StoppedWorld},
 };
 use cover::Cover;
@@ -249,6 +250,8 @@ struct Out<'a> {
 /// What a search knows.
 struct Finder<'a> {
     search: &'a Search<'a>,
+    /// Reads words that may not be there.
+    read: glibc::Read<'static>,
     table: MapTable,
     /// Whether the table holds only loaded objects and the main stack, because `/proc` is hidden.
     no_maps: bool,
@@ -263,15 +266,16 @@ struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     fn new(search: &'a Search<'a>, notes: &mut Notes) -> Result<Self, NoMemory> {
-        let table = MapTable::read()?;
+        let read = peek::reader(!search.in_place);
+        let table = MapTable::read(read)?;
         let no_maps = table.is_none();
         let page_table = PageTable::open();
         notes.no_maps = no_maps;
         notes.no_page_table = !page_table.is_shown();
         notes.no_threads = search.world.layout().is_none();
-        let table = table.map_or_else(|| objects_as_table(search.world), Ok)?;
+        let table = table.map_or_else(|| objects_as_table(search.world, read), Ok)?;
         let (known, owned, cover) = (Buffer::new(), Cover::new(), Cover::new());
-        Ok(Self { search, table, no_maps, page_table, known, owned, cover })
+        Ok(Self { search, read, table, no_maps, page_table, known, owned, cover })
     }
 
     /// Collects glibc's threads.
@@ -290,7 +294,7 @@ impl<'a> Finder<'a> {
 
     /// Reads a word of the program. Without a table of all mappings only the kernel knows what is there.
     fn word(&self, at: usize) -> Option<usize> {
-        if self.no_maps { super::peek::through_kernel(at) } else { self.table.word(at) }
+        if self.no_maps { (self.read)(at) } else { self.table.word(at) }
     }
 
     /// Fills the sets of what is not scanned as a mapping.
@@ -381,14 +385,14 @@ impl<'a> Finder<'a> {
 }
 
 /// Without `/proc`: the data of loaded objects and the main thread's stack.
-fn objects_as_table(world: &StoppedWorld) -> Result<MapTable, NoMemory> {
+fn objects_as_table(world: &StoppedWorld, read: glibc::Read<'_>) -> Result<MapTable, NoMemory> {
     let mut table = MapTable::empty();
     let mut result = Ok(());
     let mut add = |(start, end), class| {
         let area = Area { start, end, class, writable: true, executable: false };
         result = result.and(table.push(area));
     };
-    image::for_each_data(&super::peek::through_kernel, &mut |range| add(range, Class::Globals));
+    image::for_each_data(read, &mut |range| add(range, Class::Globals));
     if let Some(main) = world.threads().find(|thread| thread.tid == world.process()) {
         // SAFETY: getauxval reads an array the kernel made. The program's name lies above its stack.
         let top = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
