@@ -146,7 +146,7 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
         Ok(world) => world,
         Err(error) => {
             unlock_heap(signals);
-            say!("leak check failed: the threads could not be stopped ({error:?})");
+            say!("leak check failed: the threads could not be stopped: {error}");
             return None;
         }
     };

@@ -63,7 +63,9 @@ programs! {
         check_call_new
         check_new_many
         check_growth
+        check_growth_failed
         check_interval
+        check_interval_failed
         check_lsan_final
         check_lsan_final_once
         check_lsan_recoverable

@@ -56,7 +56,14 @@ impl HeapImage {
             unsafe { first_numbers.ptr::<u32>().add(span.page().index()).write(next) };
             next += span.objects() as u32;
         });
-        Ok(Self { reader, base: page_map::base().0, top, first_numbers, count, unread: AtomicBool::new(false) })
+        Ok(Self {
+            reader,
+            base: page_map::base().0,
+            top,
+            first_numbers,
+            count,
+            unread: AtomicBool::new(false),
+        })
     }
 
     fn first_number(&self, first: PageId) -> u32 {
