@@ -22,7 +22,7 @@ use crate::config::{self, Key};
 use crate::heap::{self, tracking};
 use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{cpu, file::File, message, message::say, signal};
+use crate::sys::{cpu, file::File, message, message::say, signal, time};
 use alloc::{format, string::String, vec::Vec};
 
 use core::sync::atomic::{
@@ -60,6 +60,8 @@ impl Trigger {
 
 /// One check at a time in the process.
 static CHECKING: Mutex<()> = Mutex::new(Rank::LeakCheck, ());
+/// The thread that makes it, or 0.
+static CHECKER: AtomicU32 = AtomicU32::new(0);
 /// Checks made so far: the generation of objects allocated now.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Whether this process has written a report.
@@ -80,6 +82,7 @@ pub(crate) fn generation() -> u32 {
 pub(crate) unsafe fn reset_after_fork() {
     // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
     unsafe { CHECKING.reset_in_child() };
+    CHECKER.store(0, Relaxed);
     HAS_REPORTED.store(false, Relaxed);
 }
 
@@ -130,16 +133,36 @@ const BYTES_PER_WORKER: usize = 4 << 20;
 
 /// Makes a check and returns what it found; `None` if leak mode is off or the check failed, which was said.
 ///
-/// Must not be called with a lock of the heap held, nor from a signal handler.
+/// A signal handler that makes one may find that it interrupted the allocator; then the check fails.
 pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
+    // The first frame of the program's that waits for this; see `frame`.
+    run_for(trigger, caller_of(trigger))
+}
+
+/// As [`run`] at the end of the process, when the stack is live from `stack_pointer` on.
+pub(crate) fn run_at_exit(stack_pointer: usize) -> Option<Totals> {
+    // Nothing of a frame that made a call lies below its stack pointer.
+    let stack_pointer = stack_pointer + stop_world::RED_ZONE_BYTES;
+    run_for(Trigger::Exit, Caller { stack_pointer, registers: None })
+}
+
+fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
     if !super::is_on() {
         return None;
     }
+    if is_made_here() {
+        // In a signal handler.
+        say!("leak check failed: this thread is making one already");
+        return None;
+    }
+    if !locks_come_free() {
+        say!("leak check failed: the allocator stays locked, as by a signal handler that interrupted it");
+        return None;
+    }
     let _one = CHECKING.lock();
+    let _checker = Checker::new();
     let mut times = Times::start();
     let lost_list = LostList::new();
-    // The first frame of the program's that waits for this; see `frame`.
-    let caller = caller_of(trigger);
     let kept = Kept { trigger, lost_list: &lost_list };
     let signals = lock_heap();
     let world = match stop_world::stop(&stop_options(caller)) {
@@ -216,6 +239,34 @@ fn stop_options(caller: Caller) -> Options {
         limit_milliseconds: config::get(Key::StopTimeout) as u64,
         caller,
     }
+}
+
+/// Whether this thread is making a check: in a signal handler it may be.
+pub(crate) fn is_made_here() -> bool {
+    CHECKER.load(Relaxed) == message::thread_id()
+}
+
+/// Notes which thread makes the check, while it lives.
+struct Checker;
+
+impl Checker {
+    fn new() -> Self {
+        CHECKER.store(message::thread_id(), Relaxed);
+        Self
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        CHECKER.store(0, Relaxed);
+    }
+}
+
+/// Whether the locks that [`lock_heap`] takes can be waited for.
+fn locks_come_free() -> bool {
+    let limit = config::get(Key::StopTimeout) as u64 * 1_000_000;
+    let deadline = time::nanoseconds().saturating_add(limit);
+    heap::fork::locks_come_free(deadline) && capture::lock_comes_free(deadline)
 }
 
 /// Takes the heap's locks, and returns this thread's signals, for [`unlock_heap`]. Handlers of the program must

@@ -80,6 +80,7 @@ programs! {
         exit_handlers
         exit_immediately
         exit_immediately_checked
+        exit_immediately_interrupted
         exit_last_thread
         exit_own_status
         exit_possibly

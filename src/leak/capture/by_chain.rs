@@ -45,6 +45,11 @@ pub(super) fn is_unchanged(_frames: &[usize], _epoch_before: usize) -> bool {
 pub(crate) fn for_each_mapping(_each: impl FnMut(Addr, usize)) {}
 
 /// There is no lock.
+pub(crate) fn lock_comes_free(_deadline: u64) -> bool {
+    true
+}
+
+/// There is no lock.
 pub(crate) fn before_fork() {}
 
 /// There is no lock.

@@ -48,7 +48,7 @@ mod by_chain;
 #[cfg(not(target_arch = "x86_64"))]
 use by_chain as engine;
 
-pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping};
+pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping, lock_comes_free};
 pub(crate) use statistics::statistics;
 
 use super::depot::{self, Hasher, StackId};
