@@ -351,8 +351,11 @@ fn try_work(
     options.append = HAS_REPORTED.load(Relaxed);
     options.program_suppressions = program_suppressions();
     options.print_clean |= kept.trigger != Trigger::Exit;
-    let mut session = Session::new(&options, &[]);
-    mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
+    let seen: Vec<_> = capture::modules_seen().collect();
+    let mut session = Session::new(&options, &seen);
+    mark::suppress(&marker, |stack, amount| {
+        session.suppress(stack as usize, depot::frames(depot::StackId(stack)), amount)
+    });
     let only_new = config::is_on(Key::OnlyNew);
     let (mut noted, mut forgotten) = (0, 0);
     let (totals, groups) =
@@ -542,7 +545,11 @@ fn limits(forgotten: usize) -> impl Iterator<Item = String> {
         .then(|| format!("{forgotten} lost blocks are not remembered: the next check takes them for new"));
     let dropped = depot::statistics().dropped;
     let dropped = (dropped > 0).then(|| format!("{dropped} stacks could not be stored for want of memory"));
-    forgotten.into_iter().chain(dropped)
+    let missed = capture::modules_missed();
+    let missed = (missed > 0).then(|| {
+        format!("{missed} modules could not be noted: once unloaded, their functions have no names")
+    });
+    forgotten.into_iter().chain(dropped).chain(missed)
 }
 
 fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {

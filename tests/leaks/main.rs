@@ -145,6 +145,7 @@ programs! {
         root_library
         root_library_closed
         root_library_closed_allocator
+        root_library_replaced
         root_mapping
         root_mapping_file
         root_mapping_gone

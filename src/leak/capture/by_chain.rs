@@ -57,3 +57,13 @@ pub(crate) fn before_fork() {}
 /// # Safety
 /// None; the other way of capturing has a duty here.
 pub(crate) unsafe fn after_fork() {}
+
+/// Modules are not looked at here, so those that are unloaded later have no names in a report.
+pub(crate) fn modules_seen() -> impl Iterator<Item = crate::report::SeenModule<'static>> {
+    core::iter::empty()
+}
+
+/// As [`modules_seen`]: none is expected to be noted.
+pub(crate) fn modules_missed() -> usize {
+    0
+}
