@@ -115,6 +115,7 @@ programs! {
         option_max_leaks
         option_suppressions
         option_suppressions_all
+        option_suppressions_kinds
         option_text
         option_text_clean
         option_turned_off
