@@ -24,7 +24,7 @@ extern "C" fn constructor() {
         message::keep_output();
     }
     #[cfg(feature = "leak")]
-    crate::leak::init();
+    crate::leak::init(may_be_bypassed);
     #[cfg(not(feature = "leak"))]
     if config::is_on(Key::Leak) {
         message::say!("leak=1 needs besom built with its feature 'leak'; objects are tracked, not reported");
@@ -37,6 +37,20 @@ extern "C" fn constructor() {
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
+}
+
+/// Whether the program's malloc is another one than besom's.
+#[cfg(all(feature = "leak", feature = "override"))]
+fn may_be_bypassed() -> bool {
+    // SAFETY: looks a name up.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
+    found.addr() != super::c::malloc as *const () as usize
+}
+
+/// A Rust program names its allocator, which nothing here can see.
+#[cfg(all(feature = "leak", not(feature = "override")))]
+fn may_be_bypassed() -> bool {
+    true
 }
 
 unsafe extern "C" {

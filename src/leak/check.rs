@@ -150,6 +150,9 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
     if !super::is_on() {
         return None;
     }
+    if is_bypassed() {
+        return None;
+    }
     if is_made_here() {
         // In a signal handler.
         say!("leak check failed: this thread is making one already");
@@ -239,6 +242,29 @@ fn stop_options(caller: Caller) -> Options {
         limit_milliseconds: config::get(Key::StopTimeout) as u64,
         caller,
     }
+}
+
+/// Whether the program may allocate without besom: in a Rust program that links it, or where another library's
+/// malloc comes first. It is told so once if nothing has been allocated at all: an empty report would mislead.
+static MAY_BE_BYPASSED: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether the program may allocate without besom.
+pub(super) fn set_may_be_bypassed(may_be: bool) {
+    MAY_BE_BYPASSED.store(may_be, Relaxed);
+}
+
+fn is_bypassed() -> bool {
+    if !MAY_BE_BYPASSED.load(Relaxed) || tracking::bytes() > 0 {
+        return false;
+    }
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Relaxed) {
+        say!(
+            "leak=1 finds nothing: this program does not allocate with besom (it needs besom as its \
+             #[global_allocator], or no malloc that comes before besom's)"
+        );
+    }
+    true
 }
 
 /// Whether this thread is making a check: in a signal handler it may be.

@@ -70,6 +70,7 @@ programs! {
         check_lsan_final_once
         check_lsan_recoverable
         check_off
+        check_own_malloc
         check_reclaim
         check_signal
         check_summary

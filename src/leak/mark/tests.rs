@@ -221,7 +221,8 @@ fn model(fake: &Fake, hidden: &[u32]) -> BTreeMap<usize, Option<Kind>> {
     let suppressed: Vec<usize> = live(fake).filter(is_hidden).collect();
     let suppressed = closure(fake, &suppressed, &reachable, false);
     // Step 4: of all that reach each other, the first is definitely lost if nothing else reaches them.
-    let gone: Vec<bool> = (0..n).map(|i| reachable[i] || possible[i] || suppressed[i] || !fake.objects[i].2).collect();
+    let gone: Vec<bool> =
+        (0..n).map(|i| reachable[i] || possible[i] || suppressed[i] || !fake.objects[i].2).collect();
     let left: Vec<usize> = (0..n).filter(|&i| !gone[i]).collect();
     let reach: BTreeMap<usize, Vec<bool>> =
         left.iter().map(|&i| (i, closure(fake, &[i], &gone, false))).collect();
