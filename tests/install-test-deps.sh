@@ -50,6 +50,7 @@ need_for_test() {
     need cmp diffutils
     need rev bsdextrautils
     need valgrind valgrind
+    need strace strace
     has_python_tests || missing+=(python3 "libpython$(debian_python)-testsuite")
 }
 

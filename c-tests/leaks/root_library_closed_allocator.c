@@ -1,5 +1,6 @@
 // Proves the same for a block whose allocating frames lie in the library that is gone.
 // expect-leaks: definitely=56/1
+// expect-function: keeper_make
 // expect-function: main
 // library: keeper.c open
 #include "leak.h"

@@ -5,9 +5,13 @@
 
 use crate::config::{self, Key};
 use crate::heap;
+#[cfg(feature = "leak")]
+use crate::report::Totals;
+#[cfg(all(feature = "leak", feature = "override"))]
+use crate::sys::futex;
 use crate::sys::message;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Run by the dynamic linker, or by the start-up code of a static program, before `main`.
 #[used]
@@ -20,7 +24,7 @@ extern "C" fn constructor() {
         message::keep_output();
     }
     #[cfg(feature = "leak")]
-    crate::leak::init();
+    crate::leak::init(may_be_bypassed);
     #[cfg(not(feature = "leak"))]
     if config::is_on(Key::Leak) {
         message::say!("leak=1 needs besom built with its feature 'leak'; objects are tracked, not reported");
@@ -33,6 +37,20 @@ extern "C" fn constructor() {
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
+}
+
+/// Whether the program's malloc is another one than besom's.
+#[cfg(all(feature = "leak", feature = "override"))]
+fn may_be_bypassed() -> bool {
+    // SAFETY: looks a name up.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
+    found.addr() != super::c::malloc as *const () as usize
+}
+
+/// A Rust program names its allocator, which nothing here can see.
+#[cfg(all(feature = "leak", not(feature = "override")))]
+fn may_be_bypassed() -> bool {
+    true
 }
 
 unsafe extern "C" {
@@ -73,11 +91,11 @@ unsafe fn after_fork(in_child: bool) {
     }
 }
 
-/// Whether the handler of `exit` has been called.
-static AT_EXIT: AtomicBool = AtomicBool::new(false);
+/// The process whose handler of `exit` has been called.
+static AT_EXIT: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    AT_EXIT.store(true, Relaxed);
+    AT_EXIT.store(message::process_id(), Relaxed);
     if config::is_on(Key::Stats) {
         heap::snapshot().for_each_line(message::line);
     }
@@ -90,7 +108,8 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
 /// Makes the check at exit; changes the exit status of a program that ended well but leaks.
 #[cfg(feature = "leak")]
 fn check_at_exit(status: c_int) {
-    let new_status = checked_status(status);
+    use crate::leak::check;
+    let new_status = checked_status(status, || check::run(check::Trigger::Exit));
     if new_status != status {
         // glibc lets a handler call `exit` again: the handlers that are left and the flushing of streams go
         // on, with the new status.
@@ -102,23 +121,40 @@ fn check_at_exit(status: c_int) {
 /// Checks, unless an option or the program is against it, and returns the status to end with: a program that
 /// failed by itself keeps its own.
 #[cfg(feature = "leak")]
-fn checked_status(status: c_int) -> c_int {
-    use crate::leak::{check, hooks};
+fn checked_status(status: c_int, check: impl FnOnce() -> Option<Totals>) -> c_int {
+    use crate::leak::hooks;
     if !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
         return status;
     }
-    let leaked = check::run(check::Trigger::Exit).is_some_and(|totals| totals.leaked().blocks > 0);
+    let leaked = check().is_some_and(|totals| totals.leaked().blocks > 0);
     let exit_code = config::get(Key::ExitCode) as c_int;
     if leaked && status == 0 && exit_code != 0 { exit_code } else { status }
 }
 
-/// The same for a process that ends by `_exit`, if option `check_on__exit` is set.
+/// The same for a process that ends by `_exit`, if option `check_on__exit` is set; `stack_pointer` is that of the
+/// frame that called it.
 ///
 /// Not in a child of `vfork` or of a bare `clone`: it was never made ready for a check, and the first shares
 /// its memory with a parent that sleeps.
 #[cfg(all(feature = "leak", feature = "override"))]
-pub(super) fn status_at_quick_exit(status: c_int) -> c_int {
+pub(super) fn status_at_quick_exit(status: c_int, stack_pointer: usize) -> c_int {
+    let own = message::process_id();
     // In a static program `exit` ends here too.
-    let is_due = || crate::leak::process() == message::process_id() && !AT_EXIT.load(Relaxed);
-    if config::is_on(Key::CheckOnQuickExit) && is_due() { checked_status(status) } else { status }
+    let is_due = || crate::leak::process() == own && AT_EXIT.load(Relaxed) != own;
+    if !config::is_on(Key::CheckOnQuickExit) || !is_due() {
+        return status;
+    }
+    /// The process in which a thread has got here: a child of `fork` begins anew.
+    static CHECKED: AtomicU32 = AtomicU32::new(0);
+    if CHECKED.swap(own, Relaxed) == own {
+        if crate::leak::check::is_made_here() {
+            // A signal handler, in the middle of the check.
+            return status;
+        }
+        // Ending the process now would end the check of the first thread, which ends the process.
+        loop {
+            futex::wait(&CHECKED, own);
+        }
+    }
+    checked_status(status, || crate::leak::check::run_at_exit(stack_pointer))
 }

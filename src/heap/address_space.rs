@@ -228,6 +228,12 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Whether the lock for committing on demand comes free before `deadline`.
+    #[cfg(feature = "leak")]
+    pub(crate) fn lock_comes_free(&self, deadline: u64) -> bool {
+        self.on_demand_lock.comes_free(deadline)
+    }
+
     /// Takes the lock for committing on demand, for fork: another thread may be at it.
     pub(crate) fn acquire_for_fork(&self) {
         self.on_demand_lock.acquire_for_fork();

@@ -19,6 +19,19 @@ pub(crate) fn prepare() {
     mcache::suspension_for_fork().acquire_for_fork();
 }
 
+/// Whether every lock that [`prepare`] takes comes free before the monotonic clock shows `deadline` nanoseconds.
+/// Not so in a signal handler that interrupted the allocator while it held one: [`prepare`] would hang.
+#[cfg(feature = "leak")]
+pub(crate) fn locks_come_free(deadline: u64) -> bool {
+    mcache::stop_for_fork().comes_free(deadline)
+        && mcache::fork_locks().all(|lock| lock.comes_free(deadline))
+        && central::locks_come_free(deadline)
+        && run_cache::locks_come_free(deadline)
+        && pages::locks_come_free(deadline)
+        && tracking::lock_comes_free(deadline)
+        && mcache::suspension_for_fork().comes_free(deadline)
+}
+
 /// Gives every lock back, in parent and child.
 ///
 /// # Safety

@@ -138,6 +138,12 @@ fn milliseconds() -> u32 {
     (time::coarse_nanoseconds() / 1_000_000) as u32
 }
 
+/// Whether the locks come free before `deadline`: see [`Mutex::comes_free`].
+#[cfg(feature = "leak")]
+pub(super) fn locks_come_free(deadline: u64) -> bool {
+    SHARDS_OF_RUNS.iter().all(|shard| shard.comes_free(deadline))
+}
+
 /// The locks, for fork.
 pub(super) fn acquire_for_fork() {
     SHARDS_OF_RUNS.iter().for_each(Mutex::acquire_for_fork);

@@ -244,6 +244,12 @@ impl Arrays {
     }
 }
 
+/// Whether the lock comes free before `deadline`: see [`Mutex::comes_free`].
+#[cfg(feature = "leak")]
+pub(super) fn lock_comes_free(deadline: u64) -> bool {
+    ARRAYS.comes_free(deadline)
+}
+
 /// The lock, for fork.
 pub(super) fn acquire_for_fork() {
     ARRAYS.acquire_for_fork();

@@ -14,7 +14,7 @@ use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
-use super::stop_world::{self, Caller, How, Options, StoppedWorld};
+use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
 use super::trace::{Phase, Times};
 use super::{capture, depot, frame};
 use crate::base::Addr;
@@ -22,7 +22,7 @@ use crate::config::{self, Key};
 use crate::heap::{self, tracking};
 use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{cpu, file::File, message, message::say};
+use crate::sys::{cpu, file::File, message, message::say, signal, time};
 use alloc::{format, string::String, vec::Vec};
 
 use core::sync::atomic::{
@@ -60,6 +60,8 @@ impl Trigger {
 
 /// One check at a time in the process.
 static CHECKING: Mutex<()> = Mutex::new(Rank::LeakCheck, ());
+/// The thread that makes it, or 0.
+static CHECKER: AtomicU32 = AtomicU32::new(0);
 /// Checks made so far: the generation of objects allocated now.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Whether this process has written a report.
@@ -80,6 +82,7 @@ pub(crate) fn generation() -> u32 {
 pub(crate) unsafe fn reset_after_fork() {
     // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
     unsafe { CHECKING.reset_in_child() };
+    CHECKER.store(0, Relaxed);
     HAS_REPORTED.store(false, Relaxed);
 }
 
@@ -130,23 +133,46 @@ const BYTES_PER_WORKER: usize = 4 << 20;
 
 /// Makes a check and returns what it found; `None` if leak mode is off or the check failed, which was said.
 ///
-/// Must not be called with a lock of the heap held, nor from a signal handler.
+/// A signal handler that makes one may find that it interrupted the allocator; then the check fails.
 pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
+    // The first frame of the program's that waits for this; see `frame`.
+    run_for(trigger, caller_of(trigger))
+}
+
+/// As [`run`] at the end of the process, when the stack is live from `stack_pointer` on.
+pub(crate) fn run_at_exit(stack_pointer: usize) -> Option<Totals> {
+    // Nothing of a frame that made a call lies below its stack pointer.
+    let stack_pointer = stack_pointer + stop_world::RED_ZONE_BYTES;
+    run_for(Trigger::Exit, Caller { stack_pointer, registers: None })
+}
+
+fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
     if !super::is_on() {
         return None;
     }
+    if is_bypassed() {
+        return None;
+    }
+    if is_made_here() {
+        // In a signal handler.
+        say!("leak check failed: this thread is making one already");
+        return None;
+    }
+    if !locks_come_free() {
+        say!("leak check failed: the allocator stays locked, as by a signal handler that interrupted it");
+        return None;
+    }
     let _one = CHECKING.lock();
+    let _checker = Checker::new();
     let mut times = Times::start();
     let lost_list = LostList::new();
-    // The first frame of the program's that waits for this; see `frame`.
-    let caller = caller_of(trigger);
     let kept = Kept { trigger, lost_list: &lost_list };
-    lock_heap();
+    let signals = lock_heap();
     let world = match stop_world::stop(&stop_options(caller)) {
         Ok(world) => world,
         Err(error) => {
-            unlock_heap();
-            say!("leak check failed: the threads could not be stopped ({error:?})");
+            unlock_heap(signals);
+            say!("leak check failed: the threads could not be stopped: {error}");
             return None;
         }
     };
@@ -160,7 +186,7 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     };
     let mut paused = times;
     let resumed = || {
-        unlock_heap();
+        unlock_heap(signals);
         paused.note(Phase::Fork);
     };
     let outcome = snapshot::run(world, &plan, resumed, |world, place, result: &mut Result| {
@@ -218,19 +244,75 @@ fn stop_options(caller: Caller) -> Options {
     }
 }
 
-fn lock_heap() {
+/// Whether the program may allocate without besom: in a Rust program that links it, or where another library's
+/// malloc comes first. It is told so once if nothing has been allocated at all: an empty report would mislead.
+static MAY_BE_BYPASSED: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether the program may allocate without besom.
+pub(super) fn set_may_be_bypassed(may_be: bool) {
+    MAY_BE_BYPASSED.store(may_be, Relaxed);
+}
+
+fn is_bypassed() -> bool {
+    if !MAY_BE_BYPASSED.load(Relaxed) || tracking::bytes() > 0 {
+        return false;
+    }
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Relaxed) {
+        say!(
+            "leak=1 finds nothing: this program does not allocate with besom (it needs besom as its \
+             #[global_allocator], or no malloc that comes before besom's)"
+        );
+    }
+    true
+}
+
+/// Whether this thread is making a check: in a signal handler it may be.
+pub(crate) fn is_made_here() -> bool {
+    CHECKER.load(Relaxed) == message::thread_id()
+}
+
+/// Notes which thread makes the check, while it lives.
+struct Checker;
+
+impl Checker {
+    fn new() -> Self {
+        CHECKER.store(message::thread_id(), Relaxed);
+        Self
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        CHECKER.store(0, Relaxed);
+    }
+}
+
+/// Whether the locks that [`lock_heap`] takes can be waited for.
+fn locks_come_free() -> bool {
+    let limit = config::get(Key::StopTimeout) as u64 * 1_000_000;
+    let deadline = time::nanoseconds().saturating_add(limit);
+    heap::fork::locks_come_free(deadline) && capture::lock_comes_free(deadline)
+}
+
+/// Takes the heap's locks, and returns this thread's signals, for [`unlock_heap`]. Handlers of the program must
+/// run neither under the locks, for they may allocate, nor in the child before its own are set.
+fn lock_heap() -> signal::Set {
+    let signals = signal::set_blocked(signal::ASYNCHRONOUS);
     heap::fork::prepare();
     capture::before_fork();
     // SAFETY: the heap's locks are held.
     unsafe { heap::pages::note_top() };
+    signals
 }
 
-fn unlock_heap() {
+fn unlock_heap(signals: signal::Set) {
     // SAFETY: `lock_heap` took them in this thread.
     unsafe {
         capture::after_fork();
         heap::fork::release(false);
     }
+    signal::set_blocked(signals);
 }
 
 /// What the work gets besides the world.
@@ -279,7 +361,7 @@ fn try_work(
 ) -> core::result::Result<(), Broken> {
     times.note(Phase::Fork);
     let in_place = place != Place::Child;
-    if in_place && super::peek::through_kernel(Addr::of(&raw const in_place).0 & !7).is_none() {
+    if in_place && !super::peek::is_allowed() {
         return Err(Broken::Unreadable);
     }
     let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
@@ -288,15 +370,18 @@ fn try_work(
     let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
     let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?;
-    let notes = mark_from_roots(&marker, world, in_place)?;
+    let mut notes = mark_from_roots(&marker, world, in_place)?;
     times.note(Phase::Mark);
 
     let mut options = ReportOptions::from_config();
     options.append = HAS_REPORTED.load(Relaxed);
     options.program_suppressions = program_suppressions();
     options.print_clean |= kept.trigger != Trigger::Exit;
-    let mut session = Session::new(&options, &[]);
-    mark::suppress(&marker, |stack, amount| session.suppress(depot::frames(depot::StackId(stack)), amount));
+    let seen: Vec<_> = capture::modules_seen().collect();
+    let mut session = Session::new(&options, &seen);
+    mark::suppress(&marker, |stack, amount| {
+        session.suppress(stack as usize, depot::frames(depot::StackId(stack)), amount)
+    });
     let only_new = config::is_on(Key::OnlyNew);
     let (mut noted, mut forgotten) = (0, 0);
     let (totals, groups) =
@@ -312,7 +397,10 @@ fn try_work(
     (result.live_bytes, result.live_blocks) = objects.live();
     (result.lost, result.forgotten) = (noted, forgotten);
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
-    write_report(&mut session, totals, &groups, &not_seen(world, notes));
+    notes.unread |= objects.frozen().has_unread();
+    let mut not_seen = not_seen(world, notes);
+    not_seen.extend(limits(forgotten));
+    write_report(&mut session, totals, &groups, &not_seen);
     times.note(Phase::Report);
     Ok(())
 }
@@ -320,7 +408,7 @@ fn try_work(
 fn worker_count(live_bytes: usize) -> usize {
     match config::get(Key::LeakWorkers) {
         0 => cpu::allowed().min(MAX_DEFAULT_WORKERS).min(1 + live_bytes / BYTES_PER_WORKER),
-        n => n,
+        n => n.min(snapshot::MAX_WORKERS),
     }
 }
 
@@ -329,7 +417,8 @@ fn mark_from_roots(
     world: &StoppedWorld,
     in_place: bool,
 ) -> core::result::Result<roots::Notes, NoMemory> {
-    let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place };
+    let unaligned = config::is_on(Key::UseUnaligned);
+    let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place, unaligned };
     let mut found = Ok(roots::Notes::default());
     let mut kept = Vec::new();
     marker.mark_from_roots(|feeder| {
@@ -450,7 +539,10 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
             lines.push(format!("thread {} ({}) {}", thread.tid, config::Ascii(name), reason.text()));
         }
     }
+    let source = world.source();
     let said = [
+        (source == Source::Libc, "/proc is hidden: threads that libc did not make were not stopped"),
+        (source == Source::Nothing, "no list of threads could be read: only the calling thread was stopped"),
         (
             notes.no_maps,
             "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched",
@@ -461,13 +553,29 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
         ),
         (notes.broken_list, "glibc's list of threads led nowhere: some thread-local storage may be missing"),
         (notes.untried, "some pages could not be tried before they were read"),
+        (notes.unread, "some pages could not be read and were taken for empty"),
     ];
     lines.extend(said.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| String::from(*text)));
     let replaced = snapshot::faults::pages();
     if replaced > 0 {
-        lines.push(format!("{replaced} pages could not be read and were taken for empty"));
+        lines.push(format!("{replaced} page(s) could not be read and were taken for empty"));
     }
     lines
+}
+
+/// What the check found and could not keep, a sentence each.
+fn limits(forgotten: usize) -> impl Iterator<Item = String> {
+    // They are only kept for these options.
+    let is_kept = config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim);
+    let forgotten = (forgotten > 0 && is_kept)
+        .then(|| format!("{forgotten} lost blocks are not remembered: the next check takes them for new"));
+    let dropped = depot::statistics().dropped;
+    let dropped = (dropped > 0).then(|| format!("{dropped} stacks could not be stored for want of memory"));
+    let missed = capture::modules_missed();
+    let missed = (missed > 0).then(|| {
+        format!("{missed} modules could not be noted: once unloaded, their functions have no names")
+    });
+    forgotten.into_iter().chain(dropped).chain(missed)
 }
 
 fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {

@@ -104,6 +104,11 @@ pub(crate) fn frames(id: StackId) -> &'static [usize] {
     DEPOT.frames(id)
 }
 
+/// A number above those of all stacks stored so far, and not above those of later ones.
+pub(crate) fn next() -> StackId {
+    StackId(DEPOT.next.load(Relaxed) as u32)
+}
+
 /// How much is stored.
 pub(crate) fn statistics() -> Statistics {
     DEPOT.statistics()

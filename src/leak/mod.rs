@@ -50,8 +50,9 @@ pub(crate) fn process() -> u32 {
     PROCESS.load(Relaxed)
 }
 
-/// Gets ready, in leak mode: once, before `main`, when libc works and the heap has started.
-pub(crate) fn init() {
+/// Gets ready, in leak mode: once, before `main`, when libc works and the heap has started. `may_be_bypassed`
+/// tells whether the program may allocate elsewhere.
+pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     PROCESS.store(message::process_id(), Relaxed);
     if let Some(text) = environment::variable(b"LSAN_OPTIONS") {
         lsan_options::apply(text, "LSAN_OPTIONS");
@@ -61,6 +62,7 @@ pub(crate) fn init() {
         return;
     }
     message::keep_output();
+    check::set_may_be_bypassed(may_be_bypassed());
     check::set_program_suppressions(hooks::default_suppressions());
     capture::init();
     roots::learn();

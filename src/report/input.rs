@@ -128,15 +128,15 @@ pub(crate) struct Group<'a> {
     /// The stack that allocated them: return addresses, innermost first. Two groups may share it, of
     /// different kinds.
     pub(crate) stack: &'a [usize],
-    /// The caller's number for the stack.
+    /// The caller's number for the stack: later ones have higher numbers.
     pub(crate) id: usize,
     /// Address and size of each block; may be empty, is read for `report_objects=1` only.
     pub(crate) objects: &'a [(usize, usize)],
 }
 
-/// A module that was unloaded, as it was mapped. Its addresses may be in older stacks.
+/// A module that stacks lie in, as it was mapped then: it may be unloaded by now, and another in its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct UnloadedModule<'a> {
+pub(crate) struct SeenModule<'a> {
     /// The first address of its first segment.
     pub(crate) start: usize,
     /// The address after its last segment.
@@ -145,6 +145,10 @@ pub(crate) struct UnloadedModule<'a> {
     pub(crate) path: &'a [u8],
     /// Its build id, to know the file again; empty if it had none or nobody looked.
     pub(crate) build_id: &'a [u8],
+    /// Stacks with this number and higher ones may have frames in it, until the next module there.
+    pub(crate) first_stack: usize,
+    /// Whether it is there now.
+    pub(crate) is_loaded: bool,
 }
 
 /// A finished leak check.

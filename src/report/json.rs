@@ -59,6 +59,8 @@ struct Call<'a> {
     offset: usize,
     #[serde(serialize_with = "hexadecimal")]
     address: usize,
+    #[serde(skip_serializing_if = "is_false")]
+    unloaded: bool,
 }
 
 #[derive(Serialize)]
@@ -67,6 +69,11 @@ struct Suppression<'a> {
     source: &'static str,
     bytes: usize,
     blocks: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn hexadecimal<S: Serializer>(address: &usize, serializer: S) -> Result<S::Ok, S::Error> {
@@ -97,6 +104,7 @@ impl<'a> Call<'a> {
             module: frame.module.as_deref(),
             offset: frame.offset,
             address: frame.address,
+            unloaded: frame.is_unloaded,
         }
     }
 }

@@ -29,7 +29,7 @@ mod symbols;
 mod tests;
 mod text;
 
-pub(crate) use input::{Amount, Format, Group, Kind, LeakReport, ReportOptions, Totals, UnloadedModule};
+pub(crate) use input::{Amount, Format, Group, Kind, LeakReport, ReportOptions, SeenModule, Totals};
 
 use crate::config::Ascii;
 use crate::leak::suppress::{FrameNames, Suppressions};
@@ -48,20 +48,21 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Reads the suppressions and the modules of this process; `unloaded` are those it had earlier. A file
-    /// of suppressions that can't be read is said, and the report goes on without.
-    pub(crate) fn new(options: &'a ReportOptions<'a>, unloaded: &[UnloadedModule<'_>]) -> Self {
+    /// Reads the suppressions and the modules of this process; `seen` are those its stacks lie in, in the order
+    /// they were met, as far as known. A file of suppressions that can't be read is said, and the report goes on
+    /// without.
+    pub(crate) fn new(options: &'a ReportOptions<'a>, seen: &[SeenModule<'_>]) -> Self {
         let rules = read_suppressions(options.suppressions);
         Self {
             options,
-            symbolizer: Symbolizer::new(unloaded),
+            symbolizer: Symbolizer::new(seen),
             suppressions: Suppressions::new(rules, options.program_suppressions),
         }
     }
 
-    /// Whether a suppression hides what `stack` allocated. If so, `amount` goes to its account.
-    pub(crate) fn suppress(&mut self, stack: &[usize], amount: Amount) -> bool {
-        let stack = self.symbolizer.stack(stack);
+    /// Whether a suppression hides what `stack`, of number `id`, allocated. If so, `amount` goes to its account.
+    pub(crate) fn suppress(&mut self, id: usize, stack: &[usize], amount: Amount) -> bool {
+        let stack = self.symbolizer.stack(id, stack);
         let found = self.suppressions.find(names(&stack));
         if let Some(rule) = found {
             self.suppressions.count(rule, amount.blocks, amount.bytes);
@@ -86,7 +87,10 @@ impl<'a> Session<'a> {
         let view = View {
             report,
             omitted: all - listed.len(),
-            listed: listed.into_iter().map(|group| (group, self.symbolizer.stack(group.stack))).collect(),
+            listed: listed
+                .into_iter()
+                .map(|group| (group, self.symbolizer.stack(group.id, group.stack)))
+                .collect(),
             objects: options.report_objects,
             rules: self.suppressions.used().collect(),
         };
@@ -103,18 +107,14 @@ impl<'a> Session<'a> {
 
 /// Applies the suppressions to `report` and writes it; returns the totals after that, by which the exit
 /// status goes.
-pub(crate) fn write(
-    report: &LeakReport<'_>,
-    options: &ReportOptions<'_>,
-    unloaded: &[UnloadedModule<'_>],
-) -> Totals {
-    let mut session = Session::new(options, unloaded);
+pub(crate) fn write(report: &LeakReport<'_>, options: &ReportOptions<'_>, seen: &[SeenModule<'_>]) -> Totals {
+    let mut session = Session::new(options, seen);
     let mut totals = report.totals;
     let groups: Vec<Group<'_>> = report
         .groups
         .iter()
         .filter(|group| {
-            let hidden = group.kind.is_lost() && session.suppress(group.stack, group.amount);
+            let hidden = group.kind.is_lost() && session.suppress(group.id, group.stack, group.amount);
             if hidden {
                 totals.suppress(group.kind, group.amount);
             }

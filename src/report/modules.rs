@@ -1,6 +1,6 @@
 //! The modules of the process: which file is mapped where.
 
-use super::{elf, files, input::UnloadedModule};
+use super::{elf, files, input::SeenModule};
 use alloc::vec::Vec;
 
 /// A module and where it stands.
@@ -14,7 +14,7 @@ pub(super) struct Module {
     pub(super) build_id: Option<Vec<u8>>,
     /// Whether the file may be opened: not if it was deleted, or never was a file.
     pub(super) is_file: bool,
-    /// Whether it was unloaded; then only `base` is known of its mappings.
+    /// Whether it was unloaded; then nothing is known of its mappings but `base`.
     pub(super) is_unloaded: bool,
 }
 
@@ -33,6 +33,34 @@ struct Mapping {
 pub(super) struct Modules {
     modules: Vec<Module>,
     mappings: Vec<Mapping>,
+    /// What stood where some module was unloaded, in the order it was met.
+    past: Vec<Past>,
+}
+
+/// A module that stood somewhere when stacks from `first_stack` on were made.
+#[derive(Debug)]
+struct Past {
+    start: usize,
+    end: usize,
+    first_stack: usize,
+    /// The module; `None` if it is loaded.
+    module: Option<usize>,
+}
+
+impl Past {
+    fn holds(&self, address: usize) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+}
+
+/// Which of the modules that stood at an address, one after the other, a stack lies in: the place in the list of
+/// past ones, or [`Self::NOW`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Era(usize);
+
+impl Era {
+    /// What is loaded now.
+    pub(super) const NOW: Self = Self(usize::MAX);
 }
 
 /// An address found in a module.
@@ -42,18 +70,18 @@ pub(super) struct Place {
     pub(super) module: usize,
     /// Bytes from the module's base.
     pub(super) from_base: usize,
-    /// The address's byte in the file; `None` for an unloaded module.
+    /// The address's byte in the file; not known for an unloaded module.
     pub(super) in_file: Option<usize>,
 }
 
 impl Modules {
-    /// The modules of this process, and those the caller remembers.
-    pub(super) fn of_process(unloaded: &[UnloadedModule<'_>]) -> Self {
+    /// The modules of this process, and those the caller has seen.
+    pub(super) fn of_process(seen: &[SeenModule<'_>]) -> Self {
         let mut modules = Self::parse(&files::read(b"/proc/self/maps").unwrap_or_default());
         for module in &mut modules.modules {
             module.build_id = module.is_file.then(|| build_id_in_memory(module.base)).flatten();
         }
-        unloaded.iter().for_each(|module| modules.add_unloaded(module));
+        modules.add_past(seen);
         modules
     }
 
@@ -80,24 +108,55 @@ impl Modules {
         self.mappings.push(Mapping { start: line.start, end: line.end, offset: line.offset, module });
     }
 
-    fn add_unloaded(&mut self, unloaded: &UnloadedModule<'_>) {
-        let build_id = (!unloaded.build_id.is_empty()).then(|| unloaded.build_id.to_vec());
-        let path = unloaded.path.to_vec();
-        let is_file = path.starts_with(b"/");
-        self.modules.push(Module { path, base: unloaded.start, build_id, is_file, is_unloaded: true });
-        let module = self.modules.len() - 1;
-        self.mappings.push(Mapping { start: unloaded.start, end: unloaded.end, offset: 0, module });
+    /// Adds what stood where some module was unloaded.
+    fn add_past(&mut self, seen: &[SeenModule<'_>]) {
+        let unloaded = || seen.iter().filter(|module| !module.is_loaded);
+        for module in seen {
+            if unloaded().any(|gone| gone.start < module.end && module.start < gone.end) {
+                let &SeenModule { start, end, first_stack, .. } = module;
+                let module = (!module.is_loaded).then(|| self.add_unloaded(module));
+                self.past.push(Past { start, end, first_stack, module });
+            }
+        }
     }
 
-    /// Finds an address; what is loaded now comes before what was unloaded.
-    pub(super) fn find(&self, address: usize) -> Option<Place> {
+    /// Adds an unloaded module; returns its number. Where it is loaded again elsewhere, it is another one.
+    fn add_unloaded(&mut self, unloaded: &SeenModule<'_>) -> usize {
+        let build_id = (!unloaded.build_id.is_empty()).then(|| unloaded.build_id.to_vec());
+        let (path, base) = (unloaded.path.to_vec(), unloaded.start);
+        let same = |module: &Module| {
+            module.is_unloaded && module.base == base && module.path == path && module.build_id == build_id
+        };
+        self.modules.iter().position(same).unwrap_or_else(|| {
+            let is_file = path.starts_with(b"/");
+            self.modules.push(Module { path, base, build_id, is_file, is_unloaded: true });
+            self.modules.len() - 1
+        })
+    }
+
+    /// Which module stood at `address` when stack number `stack` was made.
+    pub(super) fn era(&self, address: usize, stack: usize) -> Era {
+        let here = || self.past.iter().enumerate().filter(|(_, past)| past.holds(address));
+        let then = here().rfind(|(_, past)| past.first_stack <= stack);
+        // None was noted before it: its turn may have been missed.
+        match then.or_else(|| here().next()) {
+            Some((number, Past { module: Some(_), .. })) => Era(number),
+            _ => Era::NOW,
+        }
+    }
+
+    /// Finds an address in what stood there in `era`.
+    pub(super) fn find(&self, address: usize, era: Era) -> Option<Place> {
+        if let Some(past) = self.past.get(era.0) {
+            let (module, from_base) = (past.module?, address.wrapping_sub(past.start));
+            return Some(Place { module, from_base, in_file: None });
+        }
         let mapping = self.mappings.iter().find(|m| (m.start..m.end).contains(&address))?;
         let module = self.modules.get(mapping.module)?;
-        let in_file = (address - mapping.start).wrapping_add(mapping.offset);
         Some(Place {
             module: mapping.module,
             from_base: address.wrapping_sub(module.base),
-            in_file: (!module.is_unloaded).then_some(in_file),
+            in_file: Some((address - mapping.start).wrapping_add(mapping.offset)),
         })
     }
 
@@ -183,7 +242,7 @@ mod tests {
 ";
 
     fn path(modules: &Modules, address: usize) -> Option<(&str, Place)> {
-        let place = modules.find(address)?;
+        let place = modules.find(address, Era::NOW)?;
         Some((core::str::from_utf8(&modules.get(place.module)?.path).unwrap(), place))
     }
 
@@ -203,7 +262,10 @@ mod tests {
     #[test]
     fn a_library_loaded_twice_is_two_modules() {
         let modules = Modules::parse(MAPS);
-        let (first, second) = (modules.find(0x7f0000001004).unwrap(), modules.find(0x7f0000011004).unwrap());
+        let (first, second) = (
+            modules.find(0x7f0000001004, Era::NOW).unwrap(),
+            modules.find(0x7f0000011004, Era::NOW).unwrap(),
+        );
         assert_ne!(first.module, second.module);
         assert_eq!(first.from_base, second.from_base);
     }
@@ -211,27 +273,46 @@ mod tests {
     #[test]
     fn only_files_that_are_there_are_files() {
         let modules = Modules::parse(MAPS);
-        let is_file = |address| modules.get(modules.find(address).unwrap().module).unwrap().is_file;
+        let is_file = |address| modules.get(modules.find(address, Era::NOW).unwrap().module).unwrap().is_file;
         assert!(is_file(0x7f0000001000));
         assert!(!is_file(0x7f0000020000));
         assert!(!is_file(0x7ffe00000000));
     }
 
     #[test]
-    fn what_is_loaded_now_comes_first() {
+    fn a_stack_lies_in_what_was_loaded_when_it_was_made() {
         let mut modules = Modules::parse(MAPS);
-        let gone = |start, end| UnloadedModule { start, end, path: b"/lib/gone.so", build_id: b"\x01" };
-        modules.add_unloaded(&gone(0x7f0000000000, 0x7f0000001000));
-        modules.add_unloaded(&gone(0x600000000000, 0x600000001000));
-        assert_eq!(path(&modules, 0x7f0000000008).unwrap().0, "/lib/x\ny.so");
-        let (name, place) = path(&modules, 0x600000000008).unwrap();
-        assert_eq!((name, place.from_base, place.in_file), ("/lib/gone.so", 8, None));
+        let seen = |start, first_stack, path, is_loaded| {
+            let end = start + 0x3000;
+            SeenModule { start, end, path, build_id: b"\x01", first_stack, is_loaded }
+        };
+        let (here, alone) = (0x7f0000000000, 0x600000000000);
+        modules.add_past(&[
+            seen(here, 10, b"/lib/gone.so", false),
+            seen(alone, 20, b"/lib/alone.so", false),
+            seen(here, 30, b"/lib/x\ny.so", true),
+            seen(here, 40, b"/lib/gone.so", false),
+            seen(here, 50, b"/lib/x\ny.so", true),
+            seen(0x55d0c0400000, 1, b"/usr/bin/a program", true),
+        ]);
+        let name = |address, stack| {
+            let place = modules.find(address, modules.era(address, stack)).unwrap();
+            let module = modules.get(place.module).unwrap();
+            (core::str::from_utf8(&module.path).unwrap(), module.is_unloaded, place.from_base)
+        };
+        let (gone, now) = (("/lib/gone.so", true, 8), ("/lib/x\ny.so", false, 8));
+        for (stack, expected) in [(9, gone), (10, gone), (29, gone), (30, now), (40, gone), (55, now)] {
+            assert_eq!(name(here + 8, stack), expected, "{stack}");
+        }
+        assert_eq!(name(alone + 8, 5).0, "/lib/alone.so");
+        assert_eq!(name(0x55d0c0401010, 5).0, "/usr/bin/a program");
+        assert_eq!(modules.modules.iter().filter(|module| module.is_unloaded).count(), 2);
     }
 
     #[test]
     fn this_process_knows_its_own_build_ids() {
         let modules = Modules::of_process(&[]);
-        let place = modules.find(libc::getenv as *const () as usize).unwrap();
+        let place = modules.find(libc::getenv as *const () as usize, Era::NOW).unwrap();
         let libc = modules.get(place.module).unwrap();
         assert!(libc.path.windows(5).any(|w| w == b"libc."), "{libc:?}");
         assert_eq!(libc.build_id.as_ref().map(Vec::len), Some(20));

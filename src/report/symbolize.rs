@@ -8,8 +8,8 @@
 
 use super::dwarf::{Debug, SourceFrame};
 use super::elf::Elf;
-use super::input::UnloadedModule;
-use super::modules::{Module, Modules, Place};
+use super::input::SeenModule;
+use super::modules::{Era, Module, Modules, Place};
 use super::own::Share;
 use super::symbols::Symbols;
 use super::{debug_file, demangle::demangle, files};
@@ -34,13 +34,16 @@ pub(super) struct Frame {
     pub(super) offset: usize,
     /// Whether it is besom's own.
     pub(super) is_own: bool,
+    /// Whether the module is not loaded any more.
+    pub(super) is_unloaded: bool,
 }
 
 /// Maps addresses of this process to names.
 pub(super) struct Symbolizer {
     modules: Modules,
     images: BTreeMap<usize, Rc<Image>>,
-    frames: BTreeMap<usize, Rc<[Frame]>>,
+    /// By return address, and what stood there then.
+    frames: BTreeMap<(usize, Era), Rc<[Frame]>>,
     own_module: Option<usize>,
 }
 
@@ -49,6 +52,7 @@ struct Image {
     path: Rc<str>,
     share: Share,
     file: Option<ImageFile>,
+    is_unloaded: bool,
 }
 
 /// A module's file with what was found for it.
@@ -59,34 +63,38 @@ pub(super) struct ImageFile {
 }
 
 impl Symbolizer {
-    /// Looks at the modules of this process, and at those it had earlier.
-    pub(super) fn new(unloaded: &[UnloadedModule<'_>]) -> Self {
-        Self::with(Modules::of_process(unloaded))
+    /// Looks at the modules of this process, and at those its stacks lie in.
+    pub(super) fn new(seen: &[SeenModule<'_>]) -> Self {
+        Self::with(Modules::of_process(seen))
     }
 
     /// Looks at the modules given.
     pub(super) fn with(modules: Modules) -> Self {
-        let own_module = modules.find(Self::with as fn(_) -> _ as usize).map(|place| place.module);
+        let own_module = modules.find(Self::with as fn(_) -> _ as usize, Era::NOW).map(|place| place.module);
         Self { modules, images: BTreeMap::new(), frames: BTreeMap::new(), own_module }
     }
 
-    /// The stack of these return addresses, innermost first, without besom's own frames at its inner end.
-    pub(super) fn stack(&mut self, return_addresses: &[usize]) -> Stack {
-        Stack::new(return_addresses.iter().map(|address| self.frames(*address)).collect())
+    /// The stack of these return addresses, innermost first, without besom's own frames at its inner end. `id`
+    /// is its number.
+    pub(super) fn stack(&mut self, id: usize, return_addresses: &[usize]) -> Stack {
+        Stack::new(return_addresses.iter().map(|address| self.frames(id, *address)).collect())
     }
 
-    /// The functions that hold the call before `return_address`, innermost first; never empty.
-    pub(super) fn frames(&mut self, return_address: usize) -> Rc<[Frame]> {
-        if let Some(known) = self.frames.get(&return_address) {
+    /// The functions that hold the call before `return_address` in stack number `id`, innermost first; never
+    /// empty.
+    pub(super) fn frames(&mut self, id: usize, return_address: usize) -> Rc<[Frame]> {
+        let address = return_address.saturating_sub(1);
+        let era = self.modules.era(address, id);
+        if let Some(known) = self.frames.get(&(return_address, era)) {
             return known.clone();
         }
-        let new: Rc<[Frame]> = self.look_up(return_address.saturating_sub(1)).into();
-        self.frames.insert(return_address, new.clone());
+        let new: Rc<[Frame]> = self.look_up(address, era).into();
+        self.frames.insert((return_address, era), new.clone());
         new
     }
 
-    fn look_up(&mut self, address: usize) -> Vec<Frame> {
-        let Some(place) = self.modules.find(address) else {
+    fn look_up(&mut self, address: usize, era: Era) -> Vec<Frame> {
+        let Some(place) = self.modules.find(address, era) else {
             return alloc::vec![Frame { address, offset: address, ..Frame::default() }];
         };
         let image = self.image(place.module);
@@ -110,6 +118,7 @@ impl Image {
             path: String::from_utf8_lossy(path).as_ref().into(),
             share: Share::of(path, holds_code),
             file: module.and_then(ImageFile::open),
+            is_unloaded: module.is_some_and(|module| module.is_unloaded),
         }
     }
 
@@ -131,7 +140,8 @@ impl Image {
         };
         let is_own = self.share.covers(function.as_deref());
         let (file, line, module) = (source.file, source.line, Some(self.path.clone()));
-        Frame { address, function, mangled, file, line, module, offset, is_own }
+        let is_unloaded = self.is_unloaded;
+        Frame { address, function, mangled, file, line, module, offset, is_own, is_unloaded }
     }
 }
 

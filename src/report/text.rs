@@ -116,7 +116,7 @@ impl Display for Amount {
     }
 }
 
-/// `0xADDRESS in FUNCTION FILE:LINE (MODULE+0xOFFSET)`, without what is not known.
+/// `0xADDRESS in FUNCTION FILE:LINE (MODULE+0xOFFSET) (unloaded)`, without what is not known or not so.
 impl Display for Frame {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "{:#014x}", self.address)?;
@@ -130,8 +130,9 @@ impl Display for Frame {
             }
         }
         match &self.module {
-            Some(module) => write!(f, " ({module}+{:#x})", self.offset),
-            None => f.write_str(" (<unknown module>)"),
+            Some(module) => write!(f, " ({module}+{:#x})", self.offset)?,
+            None => f.write_str(" (<unknown module>)")?,
         }
+        if self.is_unloaded { f.write_str(" (unloaded)") } else { Ok(()) }
     }
 }

@@ -131,6 +131,24 @@ impl<T> Mutex<T> {
     fn wake_one(&self) {
         crate::sys::futex::wake(&self.word, 1);
     }
+
+    /// Whether the lock comes free before the monotonic clock shows `deadline` nanoseconds. In a signal handler:
+    /// then it was not the interrupted code of this thread that held it, and waiting for it is safe.
+    #[cfg(feature = "leak")]
+    pub(crate) fn comes_free(&self, deadline: u64) -> bool {
+        if self.word.load(Relaxed) == FREE {
+            return true;
+        }
+        while self.word.swap(HELD_WITH_SLEEPERS, Acquire) != FREE {
+            let Some(left) = deadline.checked_sub(crate::sys::time::nanoseconds()) else { return false };
+            crate::sys::futex::wait_for(&self.word, HELD_WITH_SLEEPERS, left);
+        }
+        // Taken, without a rank: the interrupted code may hold locks of any.
+        if self.word.swap(FREE, Release) == HELD_WITH_SLEEPERS {
+            self.wake_one();
+        }
+        true
+    }
 }
 
 #[cfg(loom)]
@@ -199,6 +217,25 @@ mod tests {
         threads.into_iter().for_each(|t| t.join().unwrap());
         assert_eq!(*total.lock(), 160_000);
         assert!(total.try_lock().is_some());
+    }
+
+    #[test]
+    #[cfg(feature = "leak")]
+    fn a_lock_comes_free_unless_its_holder_waits_itself() {
+        let now = crate::sys::time::nanoseconds;
+        let lock = Mutex::new(Rank::Leaf, ());
+        assert!(lock.comes_free(0));
+        let guard = lock.lock();
+        assert!(!lock.comes_free(now() + 1_000_000));
+        drop(guard);
+        assert!(lock.comes_free(0) && lock.try_lock().is_some());
+        thread::scope(|scope| {
+            let guard = lock.lock();
+            let waiter = scope.spawn(|| lock.comes_free(now() + 60_000_000_000));
+            thread::yield_now();
+            drop(guard);
+            assert!(waiter.join().unwrap() && lock.try_lock().is_some());
+        });
     }
 
     #[test]

@@ -15,6 +15,16 @@ pub(crate) type Set = u64;
 /// Every signal. The kernel leaves SIGKILL and SIGSTOP out by itself.
 pub(crate) const ALL: Set = u64::MAX;
 
+/// Every signal but those that an instruction of the thread itself raises: the kernel ends a process that
+/// blocks these. SIGSYS is how a filter of system calls asks the program to do one for it.
+pub(crate) const ASYNCHRONOUS: Set = ALL
+    & !(only(libc::SIGSEGV)
+        | only(libc::SIGBUS)
+        | only(libc::SIGILL)
+        | only(libc::SIGFPE)
+        | only(libc::SIGTRAP)
+        | only(libc::SIGSYS));
+
 /// The highest signal number.
 pub(crate) const LAST: i32 = 64;
 

@@ -84,7 +84,14 @@ fn compile(source: &Path, target: &Path, flags: &[OsString], inputs: &[PathBuf])
 /// Whether `target` is newer than all it is made of: source, shared headers, libraries.
 fn is_current(target: &Path, source: &Path, inputs: &[PathBuf]) -> bool {
     let Some(built) = modified(target) else { return false };
-    let headers = ["c-tests/test.h", "c-tests/misuse.h", "c-tests/leaks/leak.h", "include/besom.h"];
+    let headers = [
+        "c-tests/test.h",
+        "c-tests/misuse.h",
+        "c-tests/leaks/leak.h",
+        "c-tests/leaks/forbid.h",
+        "c-tests/leaks/check_failed.h",
+        "include/besom.h",
+    ];
     let headers = headers.map(|header| root().join(header));
     let mut made_of =
         std::iter::once(source).chain(headers.iter().map(|h| &**h)).chain(inputs.iter().map(|i| &**i));

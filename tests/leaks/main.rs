@@ -61,12 +61,16 @@ programs! {
         alloc_realloc_shrink
         check_call
         check_call_new
+        check_new_many
         check_growth
+        check_growth_failed
         check_interval
+        check_interval_failed
         check_lsan_final
         check_lsan_final_once
         check_lsan_recoverable
         check_off
+        check_own_malloc
         check_reclaim
         check_signal
         check_summary
@@ -77,6 +81,7 @@ programs! {
         exit_handlers
         exit_immediately
         exit_immediately_checked
+        exit_immediately_interrupted
         exit_last_thread
         exit_own_status
         exit_possibly
@@ -100,6 +105,7 @@ programs! {
         kind_list_double
         kind_list_kept
         kind_noscan
+        kind_rings
         kind_roots_of_two
         kind_tree
         option_default_options
@@ -110,6 +116,7 @@ programs! {
         option_max_leaks
         option_suppressions
         option_suppressions_all
+        option_suppressions_kinds
         option_text
         option_text_clean
         option_turned_off
@@ -117,6 +124,7 @@ programs! {
         process_exec
         process_exec_failed
         process_fork
+        process_fork_checking
         process_fork_children
         process_fork_threads
         process_replaced
@@ -139,6 +147,7 @@ programs! {
         root_library
         root_library_closed
         root_library_closed_allocator
+        root_library_replaced
         root_mapping
         root_mapping_file
         root_mapping_gone
@@ -168,6 +177,7 @@ programs! {
         root_tls_off
         root_tls_static
         root_unaligned
+        root_unaligned_edges
         root_unaligned_on
         survive_closed_files
         survive_dontfork
@@ -177,7 +187,12 @@ programs! {
         survive_no_access_heap
         survive_no_access_lost
         survive_no_fork
+        survive_no_proc
+        survive_no_reading
+        survive_no_reading_in_place
         survive_not_dumpable
+        survive_running_thread
+        survive_signals
         survive_strace
         survive_truncated_file
         ;

@@ -45,6 +45,11 @@ pub(super) fn is_unchanged(_frames: &[usize], _epoch_before: usize) -> bool {
 pub(crate) fn for_each_mapping(_each: impl FnMut(Addr, usize)) {}
 
 /// There is no lock.
+pub(crate) fn lock_comes_free(_deadline: u64) -> bool {
+    true
+}
+
+/// There is no lock.
 pub(crate) fn before_fork() {}
 
 /// There is no lock.
@@ -52,3 +57,13 @@ pub(crate) fn before_fork() {}
 /// # Safety
 /// None; the other way of capturing has a duty here.
 pub(crate) unsafe fn after_fork() {}
+
+/// Modules are not looked at here, so those that are unloaded later have no names in a report.
+pub(crate) fn modules_seen() -> impl Iterator<Item = crate::report::SeenModule<'static>> {
+    core::iter::empty()
+}
+
+/// As [`modules_seen`]: none is expected to be noted.
+pub(crate) fn modules_missed() -> usize {
+    0
+}

@@ -59,6 +59,11 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
     }
 }
 
+/// Whether that lock comes free before the monotonic clock shows `deadline` nanoseconds.
+pub(crate) fn lock_comes_free(deadline: u64) -> bool {
+    modules::CHANGES.comes_free(deadline)
+}
+
 /// Takes the one lock before a fork, so that the child does not inherit it held by a thread it lacks.
 /// After all other locks: its rank is the last. (It is only ever tried, so a child without this call
 /// would be slower, not stuck.)

@@ -55,6 +55,24 @@ impl Image {
         Some(self.bias.wrapping_add(header.p_vaddr as usize))
     }
 
+    /// The build id that the linker has noted in the module.
+    pub(super) fn build_id(&self) -> Option<&'static [u8]> {
+        let notes = self.headers.iter().filter(|h| h.p_type == libc::PT_NOTE);
+        notes.filter_map(|h| self.note_bytes(h)).find_map(build_id_in)
+    }
+
+    fn note_bytes(&self, header: &libc::Elf64_Phdr) -> Option<&'static [u8]> {
+        let start = self.bias.wrapping_add(header.p_vaddr as usize);
+        let bytes = header.p_filesz as usize;
+        let rest = self.rest_of_segment(start).filter(|rest| rest.len() >= bytes)?;
+        if bytes > PAGE_BYTES || !probe::is_readable(start) || !probe::is_readable(start + bytes - 1) {
+            return None;
+        }
+        // SAFETY: part of a segment of the module, which stays mapped; both ends can be read, and so can what
+        // is between them, since it is no longer than a page. Nobody writes to notes.
+        Some(unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(rest.start), bytes) })
+    }
+
     /// One past the last byte of the last segment.
     pub(super) fn end(&self) -> usize {
         self.segments().map(|segment| segment.end).max().unwrap_or(0)
@@ -67,6 +85,24 @@ impl Image {
             let start = self.bias.wrapping_add(h.p_vaddr as usize);
             start..start.wrapping_add(h.p_memsz as usize)
         })
+    }
+}
+
+/// The build id among notes: sizes of name and contents and the type, then both, padded to four bytes.
+fn build_id_in(mut notes: &'static [u8]) -> Option<&'static [u8]> {
+    const BUILD_ID: usize = 3;
+    const HEADER_BYTES: usize = 12;
+    loop {
+        let number = |at: usize| {
+            notes.get(at..at + 4)?.try_into().ok().map(|bytes| u32::from_le_bytes(bytes) as usize)
+        };
+        let (name_bytes, bytes, kind) = (number(0)?, number(4)?, number(8)?);
+        let name_end = HEADER_BYTES + name_bytes.min(PAGE_BYTES).next_multiple_of(4);
+        let contents = notes.get(name_end..name_end + bytes.min(PAGE_BYTES))?;
+        if kind == BUILD_ID && notes.get(HEADER_BYTES..HEADER_BYTES + 4) == Some(b"GNU\0") {
+            return Some(contents);
+        }
+        notes = notes.get(name_end + bytes.next_multiple_of(4)..)?;
     }
 }
 

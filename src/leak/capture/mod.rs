@@ -29,6 +29,8 @@ mod elf;
 #[cfg(target_arch = "x86_64")]
 mod expression;
 #[cfg(target_arch = "x86_64")]
+mod history;
+#[cfg(target_arch = "x86_64")]
 mod maps;
 #[cfg(target_arch = "x86_64")]
 mod modules;
@@ -48,7 +50,11 @@ mod by_chain;
 #[cfg(not(target_arch = "x86_64"))]
 use by_chain as engine;
 
-pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping};
+pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_mapping, lock_comes_free};
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use engine::{modules_missed, modules_seen};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use history::{modules_missed, modules_seen};
 pub(crate) use statistics::statistics;
 
 use super::depot::{self, Hasher, StackId};

@@ -14,7 +14,7 @@
 //! long, because the stack that comes of it is a new one. (Two modules without build ids and with
 //! segments of equal sizes, one loaded in the other's place, are not told apart.)
 
-use super::{elf::Image, maps, table::Table};
+use super::{elf::Image, history, maps, table::Table};
 use crate::sync::{Mutex, Rank};
 use crate::sys::probe;
 use core::sync::atomic::{
@@ -66,17 +66,26 @@ pub(super) fn find(address: usize) -> Option<Module> {
 struct Found([usize; 16]);
 
 fn find_by(finder: usize, address: usize) -> Option<Module> {
+    let Found([_, start, end, _, eh_frame_hdr, ..]) = look_up(finder, address)?;
+    Module::new(start, end, eh_frame_hdr)
+}
+
+fn look_up(finder: usize, address: usize) -> Option<Found> {
     type Finder = unsafe extern "C" fn(usize, *mut Found) -> libc::c_int;
     // SAFETY: a non-zero finder is the address of `_dl_find_object`, which has this signature.
     let finder: Finder = unsafe { core::mem::transmute::<usize, Finder>(finder) };
     let mut found = Found::default();
     // SAFETY: the function takes any address, writes no more than its structure, twelve words, and
     // needs neither locks nor memory.
-    if unsafe { finder(address, &raw mut found) } != 0 {
-        return None;
+    (unsafe { finder(address, &raw mut found) } == 0).then_some(found)
+}
+
+/// The dynamic linker's record of the module that `address` lies in, if its finder is used.
+pub(super) fn link_map_at(address: usize) -> Option<usize> {
+    match FINDER.load(Relaxed) {
+        0 => None,
+        finder => look_up(finder, address).map(|Found(words)| words[3]),
     }
-    let Found([_, start, end, _, eh_frame_hdr, ..]) = found;
-    Module::new(start, end, eh_frame_hdr)
 }
 
 /// The address of `_dl_find_object`, 0 if no loaded library has it.
@@ -95,11 +104,16 @@ fn dl_find_object_address() -> usize {
 
 impl Module {
     /// A module with its identity; `None` if it can't be read, as one that is being unloaded.
-    fn new(start: usize, end: usize, eh_frame_hdr: usize) -> Option<Self> {
+    pub(super) fn new(start: usize, end: usize, eh_frame_hdr: usize) -> Option<Self> {
         let place = [start as u64, end as u64, eh_frame_hdr as u64];
         let hash = hash(hash(0, &place), first_words(start)?);
         // Zero marks a free slot.
         Some(Self { start, end, eh_frame_hdr, identity: hash | 1 })
+    }
+
+    /// What tells it from every other module that lies or lay there.
+    pub(super) fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// The module's headers.
@@ -228,6 +242,7 @@ pub(super) fn note(module: &Module, rules: &Table) -> Noted {
         forget_rules(rules);
     }
     slot.set(module);
+    history::add(module);
     if replaced { Noted::Replaced } else { Noted::Yes }
 }
 

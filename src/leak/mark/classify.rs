@@ -49,7 +49,7 @@ fn mark_possible<F: Frozen>(marker: &Marker<'_, F>) {
     });
 }
 
-/// Hides lost objects whose stack `is_hidden`, and what only they lead to: step 3. `is_hidden` gets the
+/// Hides lost objects whose stack `is_hidden`, and all lost ones that they lead to: step 3. `is_hidden` gets the
 /// stack and how much of it is lost.
 pub(crate) fn suppress<F: Frozen>(marker: &Marker<'_, F>, mut is_hidden: impl FnMut(u32, Amount) -> bool) {
     mark_possible(marker);

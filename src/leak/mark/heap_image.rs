@@ -10,6 +10,7 @@ use crate::heap::span::{self, Span};
 use crate::heap::tracking::{self, Record};
 use crate::leak::own_memory::{self, NoMemory};
 use crate::leak::peek;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const WORD_BYTES: usize = size_of::<usize>();
 
@@ -31,6 +32,8 @@ pub(crate) struct HeapImage {
     /// One `u32` per page.
     first_numbers: Addr,
     count: usize,
+    /// Pages could not be read through the kernel.
+    unread: AtomicBool,
 }
 
 impl HeapImage {
@@ -53,7 +56,14 @@ impl HeapImage {
             unsafe { first_numbers.ptr::<u32>().add(span.page().index()).write(next) };
             next += span.objects() as u32;
         });
-        Ok(Self { reader, base: page_map::base().0, top, first_numbers, count })
+        Ok(Self {
+            reader,
+            base: page_map::base().0,
+            top,
+            first_numbers,
+            count,
+            unread: AtomicBool::new(false),
+        })
     }
 
     fn first_number(&self, first: PageId) -> u32 {
@@ -65,24 +75,32 @@ impl HeapImage {
         let mut chunk = [0; 1024];
         let mut at = start;
         while at + WORD_BYTES <= end {
-            let wanted = (end - at).min(chunk.len());
-            let got = peek::copy(at, &mut chunk[..wanted]);
-            for offset in (0..got.saturating_sub(WORD_BYTES - 1)).step_by(step) {
+            let bytes = (end - at).min(chunk.len());
+            if !peek::copy_or_zeros(at, &mut chunk[..bytes]) {
+                self.unread.store(true, Relaxed);
+            }
+            let words = bytes - (WORD_BYTES - 1);
+            for offset in (0..words).step_by(step) {
                 let mut word = [0; WORD_BYTES];
                 word.copy_from_slice(&chunk[offset..offset + WORD_BYTES]);
                 visit(usize::from_ne_bytes(word));
             }
-            // Neighbouring chunks overlap by a word less one byte if pointers may be unaligned.
-            let overlap = if step == 1 { WORD_BYTES - 1 } else { 0 };
-            at += if got < wanted { wanted } else { wanted.saturating_sub(overlap).max(1) };
+            // The next chunk goes on where no word has begun.
+            at += words.next_multiple_of(step);
         }
+    }
+
+    /// Whether there were pages that could not be read and were taken for empty. (In a child they are counted
+    /// by the handler of their faults.)
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 }
 
 fn note_of(record: &Record) -> Note {
     Note {
         requested: record.requested(),
-        stack: record.stack.load(core::sync::atomic::Ordering::Relaxed),
+        stack: record.stack.load(Relaxed),
         noscan: record.has(tracking::NOSCAN),
         ignored: record.has(tracking::IGNORED),
         reported: record.has(tracking::REPORTED),

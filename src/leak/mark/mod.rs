@@ -8,7 +8,8 @@
 //! 1. from the roots along pointers to the *start* of objects: still reachable;
 //! 2. from what only pointers to the *inside* of an object lead to: possibly lost. Some kinds of pointer to
 //!    the inside are as good as one to the start (`inside`);
-//! 3. lost objects that a suppression hides, and of those not reached so far all that they lead to: suppressed;
+//! 3. lost objects that a suppression hides, and all that they lead to but what is still reachable, be it possibly
+//!    lost otherwise: suppressed;
 //! 4. of what is left, an object that nothing else leads to is definitely lost, and all that it leads to
 //!    indirectly. Of a ring that nothing else leads to, the first object is definitely lost.
 //!

@@ -5,7 +5,8 @@ use crate::base::Addr;
 use crate::leak::own_memory::{self, NoMemory};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// What is known of an object.
+/// What is known of an object. A pass from the roots on, then from what is possibly lost and from what is
+/// suppressed, may raise it to the pass's colour.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub(crate) enum Color {
@@ -15,12 +16,12 @@ pub(crate) enum Color {
     White = 1,
     /// A pointer to its inside was found; its own pointers have not been followed.
     InsideOnly = 2,
-    /// Still reachable.
-    Reachable = 3,
     /// Possibly lost.
-    Possible = 4,
+    Possible = 3,
     /// Lost, and a suppression hides it.
-    Suppressed = 5,
+    Suppressed = 4,
+    /// Still reachable.
+    Reachable = 5,
     /// Lost, and so is what points at it.
     Indirect = 6,
     /// Lost.
@@ -38,9 +39,9 @@ impl Color {
         match byte & COLOR_MASK {
             1 => Self::White,
             2 => Self::InsideOnly,
-            3 => Self::Reachable,
-            4 => Self::Possible,
-            5 => Self::Suppressed,
+            3 => Self::Possible,
+            4 => Self::Suppressed,
+            5 => Self::Reachable,
             6 => Self::Indirect,
             7 => Self::Definite,
             _ => Self::Free,
@@ -72,7 +73,7 @@ impl<F: Frozen> Objects<F> {
     }
 
     /// The program.
-    pub(super) fn frozen(&self) -> &F {
+    pub(crate) fn frozen(&self) -> &F {
         &self.frozen
     }
 

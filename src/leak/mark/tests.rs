@@ -219,10 +219,10 @@ fn model(fake: &Fake, hidden: &[u32]) -> BTreeMap<usize, Option<Kind>> {
     // Step 3.
     let is_hidden = |i: &usize| !reachable[*i] && hidden.contains(&fake.objects[*i].3.stack);
     let suppressed: Vec<usize> = live(fake).filter(is_hidden).collect();
-    let held: Vec<bool> = (0..n).map(|i| reachable[i] || possible[i]).collect();
-    let suppressed = closure(fake, &suppressed, &held, false);
+    let suppressed = closure(fake, &suppressed, &reachable, false);
     // Step 4: of all that reach each other, the first is definitely lost if nothing else reaches them.
-    let gone: Vec<bool> = (0..n).map(|i| held[i] || suppressed[i] || !fake.objects[i].2).collect();
+    let gone: Vec<bool> =
+        (0..n).map(|i| reachable[i] || possible[i] || suppressed[i] || !fake.objects[i].2).collect();
     let left: Vec<usize> = (0..n).filter(|&i| !gone[i]).collect();
     let reach: BTreeMap<usize, Vec<bool>> =
         left.iter().map(|&i| (i, closure(fake, &[i], &gone, false))).collect();

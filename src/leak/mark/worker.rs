@@ -266,7 +266,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     /// Paints an object; the first to do so has it scanned.
     #[inline]
     fn grey(&mut self, hit: Hit) {
-        if self.marker.objects.paint(hit.number, Color::Reachable, self.pass.color) {
+        if self.marker.objects.paint(hit.number, self.pass.color, self.pass.color) {
             self.push_object(hit);
         }
     }

@@ -43,14 +43,14 @@ struct Image {
 }
 
 impl MapTable {
-    /// Reads `/proc/self/maps`; `Ok(None)` if it is hidden.
-    pub(super) fn read() -> Result<Option<Self>, NoMemory> {
+    /// Reads `/proc/self/maps`, and headers of loaded objects by `read`; `Ok(None)` if it is hidden.
+    pub(super) fn read(read: Read<'_>) -> Result<Option<Self>, NoMemory> {
         let mut table = Self::empty();
         let mut image = Image::default();
         let mut result = Ok(());
         let found = for_each_mapping(|mapping| {
             if mapping.readable {
-                result = result.and(table.add(mapping, &mut image, &peek::through_kernel));
+                result = result.and(table.add(mapping, &mut image, read));
             }
         });
         result.map(|()| found.then_some(table))
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn areas_are_found_by_address() {
-        let table = MapTable::read().unwrap().unwrap();
+        let table = MapTable::read(&peek::through_kernel).unwrap().unwrap();
         let local = 7usize;
         assert_eq!(table.word(&raw const local as usize), Some(7));
         assert_eq!(table.word(0), None);

@@ -57,6 +57,7 @@ pub(crate) use regions::{register, unregister};
 use crate::leak::{
     capture, depot, glibc,
     own_memory::{self, Buffer, NoMemory},
+    peek,
     stop_world::{Range, StoppedWorld},
 };
 use cover::Cover;
@@ -155,7 +156,8 @@ impl Kinds {
 /// What a root is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
-    /// Words to scan: both ends are multiples of the word size. May lie in the heap (a stack there).
+    /// Words to scan: both ends are multiples of the word size, unless pointers at any address count. May lie
+    /// in the heap (a stack there).
     Words(Range),
     /// The object around this address is in use as a whole, as if a pointer to its start had been
     /// found, and its words are to be scanned. Of no meaning if the address is not in the heap.
@@ -192,6 +194,8 @@ pub(crate) struct Search<'a> {
     /// Whether this is the program itself and not a child: then each page is tried before it is named,
     /// because a fault could not be caught.
     pub(crate) in_place: bool,
+    /// Whether pointers at any address count.
+    pub(crate) unaligned: bool,
 }
 
 /// What could not be looked at.
@@ -208,6 +212,8 @@ pub(crate) struct Notes {
     pub(crate) no_page_table: bool,
     /// Pages could not be tried before they were named.
     pub(crate) untried: bool,
+    /// Pages that can't be read were left out. (In a child their faults are counted instead.)
+    pub(crate) unread: bool,
 }
 
 /// Looks up what only the dynamic linker can tell. Once, when leak mode starts; it may allocate.
@@ -224,7 +230,7 @@ pub(crate) fn find(search: &Search<'_>, visit: &mut dyn FnMut(Root)) -> Result<N
     let mut finder = Finder::new(search, &mut notes)?;
     finder.read_threads(&mut notes)?;
     finder.cover_all()?;
-    let out = &mut Out { visit, notes };
+    let out = &mut Out { visit, notes, end: 0 };
     finder.threads(out);
     for &area in finder.table.areas() {
         finder.area(out, area);
@@ -237,11 +243,15 @@ pub(crate) fn find(search: &Search<'_>, visit: &mut dyn FnMut(Root)) -> Result<N
 struct Out<'a> {
     visit: &'a mut dyn FnMut(Root),
     notes: Notes,
+    /// The end of the words named last.
+    end: usize,
 }
 
 /// What a search knows.
 struct Finder<'a> {
     search: &'a Search<'a>,
+    /// Reads words that may not be there.
+    read: glibc::Read<'static>,
     table: MapTable,
     /// Whether the table holds only loaded objects and the main stack, because `/proc` is hidden.
     no_maps: bool,
@@ -256,15 +266,16 @@ struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     fn new(search: &'a Search<'a>, notes: &mut Notes) -> Result<Self, NoMemory> {
-        let table = MapTable::read()?;
+        let read = peek::reader(!search.in_place);
+        let table = MapTable::read(read)?;
         let no_maps = table.is_none();
         let page_table = PageTable::open();
         notes.no_maps = no_maps;
         notes.no_page_table = !page_table.is_shown();
         notes.no_threads = search.world.layout().is_none();
-        let table = table.map_or_else(|| objects_as_table(search.world), Ok)?;
+        let table = table.map_or_else(|| objects_as_table(search.world, read), Ok)?;
         let (known, owned, cover) = (Buffer::new(), Cover::new(), Cover::new());
-        Ok(Self { search, table, no_maps, page_table, known, owned, cover })
+        Ok(Self { search, read, table, no_maps, page_table, known, owned, cover })
     }
 
     /// Collects glibc's threads.
@@ -283,7 +294,7 @@ impl<'a> Finder<'a> {
 
     /// Reads a word of the program. Without a table of all mappings only the kernel knows what is there.
     fn word(&self, at: usize) -> Option<usize> {
-        if self.no_maps { super::peek::through_kernel(at) } else { self.table.word(at) }
+        if self.no_maps { (self.read)(at) } else { self.table.word(at) }
     }
 
     /// Fills the sets of what is not scanned as a mapping.
@@ -305,14 +316,23 @@ impl<'a> Finder<'a> {
 
     /// Names a part of the program's memory as words of `kind`, if that kind counts.
     fn words(&self, out: &mut Out<'_>, kind: Kind, tid: u32, (start, end): Range) {
-        let range = (start.saturating_add(WORD - 1) & !(WORD - 1), end & !(WORD - 1));
+        let unaligned = self.search.unaligned;
+        let aligned = (start.saturating_add(WORD - 1) & !(WORD - 1), end & !(WORD - 1));
+        let range = if unaligned { (start, end) } else { aligned };
         if !self.search.kinds.has(kind) || range.0 >= range.1 {
             return;
         }
-        let Out { visit, notes } = out;
-        let mut name = |range| visit(Root { kind, tid, what: What::Words(range) });
+        let Out { visit, notes, end: last_end } = out;
+        let mut name = |(start, end)| {
+            // A pointer may begin in the range named before this one.
+            let across = if unaligned && start == *last_end { WORD - 1 } else { 0 };
+            *last_end = end;
+            visit(Root { kind, tid, what: What::Words((start - across, end)) });
+        };
         if self.search.in_place {
-            notes.untried |= !pages::readable(range, &mut name);
+            let tried = pages::readable(range, &mut name);
+            notes.untried |= !tried.allowed;
+            notes.unread |= !tried.whole;
         } else {
             name(range);
         }
@@ -365,14 +385,14 @@ impl<'a> Finder<'a> {
 }
 
 /// Without `/proc`: the data of loaded objects and the main thread's stack.
-fn objects_as_table(world: &StoppedWorld) -> Result<MapTable, NoMemory> {
+fn objects_as_table(world: &StoppedWorld, read: glibc::Read<'_>) -> Result<MapTable, NoMemory> {
     let mut table = MapTable::empty();
     let mut result = Ok(());
     let mut add = |(start, end), class| {
         let area = Area { start, end, class, writable: true, executable: false };
         result = result.and(table.push(area));
     };
-    image::for_each_data(&super::peek::through_kernel, &mut |range| add(range, Class::Globals));
+    image::for_each_data(read, &mut |range| add(range, Class::Globals));
     if let Some(main) = world.threads().find(|thread| thread.tid == world.process()) {
         // SAFETY: getauxval reads an array the kernel made. The program's name lies above its stack.
         let top = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;

@@ -177,11 +177,20 @@ pub(super) fn resident(range: Range, each: &mut dyn FnMut(Range)) {
     runs.finish();
 }
 
+/// What came of trying pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tried {
+    /// The kernel does try them: no filter of system calls forbids it.
+    pub(super) allowed: bool,
+    /// All can be read.
+    pub(super) whole: bool,
+}
+
 /// Calls `each` for the runs of pages that can be read, found by having the kernel read a byte of each;
-/// `false` if it refuses to (a filter of system calls), and then for the whole range.
-pub(super) fn readable(range: Range, each: &mut dyn FnMut(Range)) -> bool {
+/// if it refuses to, for the whole range.
+pub(super) fn readable(range: Range, each: &mut dyn FnMut(Range)) -> Tried {
     let mut runs = Runs::new(range, each);
-    let mut allowed = true;
+    let mut tried = Tried { allowed: true, whole: true };
     for_each_batch(range, |first, pages| {
         let mut page = 0;
         while page < pages {
@@ -189,20 +198,21 @@ pub(super) fn readable(range: Range, each: &mut dyn FnMut(Range)) -> bool {
                 Ok(got) => got,
                 Err(Errno(libc::EFAULT)) => 0,
                 Err(_) => {
-                    allowed = false;
+                    tried.allowed = false;
                     pages - page
                 }
             };
             (0..got).for_each(|_| runs.page(true));
             page += got;
             if page < pages {
+                tried.whole = false;
                 runs.page(false);
                 page += 1;
             }
         }
     });
     runs.finish();
-    allowed
+    tried
 }
 
 /// How many of `pages` pages from `first` on can be read before one that can't.
@@ -331,7 +341,8 @@ mod tests {
             unsafe { memory::protect(at.plus(i * page), page, Access::None) }.unwrap();
         }
         let mut got = vec![];
-        assert!(readable((at.0, at.0 + PAGES * page), &mut |range| got.push(range)));
+        let tried = readable((at.0, at.0 + PAGES * page), &mut |range| got.push(range));
+        assert_eq!(tried, Tried { allowed: true, whole: false });
         let run = |from: usize, to: usize| (at.0 + from * page, at.0 + to * page);
         assert_eq!(got, [run(0, 5), run(6, BATCH_PAGES), run(BATCH_PAGES + 1, PAGES)]);
     }

@@ -20,6 +20,8 @@ pub(crate) mod faults;
 mod tests;
 mod workers;
 
+pub(crate) use workers::MOST as MAX_WORKERS;
+
 use super::own_memory;
 use super::stop_world::StoppedWorld;
 use crate::base::Addr;

@@ -17,7 +17,7 @@ const FLAGS: i32 = libc::CLONE_VM
     | libc::CLONE_CHILD_CLEARTID;
 
 /// Threads at most: more than any machine's memory can feed.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 
 /// A worker, at the lower end of its own stack.
 #[repr(C)]

@@ -2,6 +2,7 @@
 
 use crate::leak::own_memory::NoMemory;
 use crate::sys::syscall::Errno;
+use core::fmt;
 
 /// How to stop.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,16 @@ pub(crate) enum StopError {
     NoMemory,
     /// The signal's handler could not be set.
     Signal(Errno),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("another thread is at it"),
+            Self::NoMemory => f.write_str("no memory"),
+            Self::Signal(Errno(error)) => write!(f, "the signal can't be handled (error {error})"),
+        }
+    }
 }
 
 impl From<NoMemory> for StopError {

@@ -80,7 +80,7 @@ impl Printed {
 
     /// The frames at the place with this name.
     pub(super) fn frames(&self, name: &str) -> Rc<[Frame]> {
-        self.symbolizer().frames(self.addresses[name])
+        self.symbolizer().frames(1, self.addresses[name])
     }
 }
 

@@ -1,8 +1,8 @@
 //! Names and lines of compiled programs, against their sources.
 
 use super::programs::{Folder, Printed, line_of, run, short};
-use crate::report::input::UnloadedModule;
-use crate::report::modules::Modules;
+use crate::report::input::SeenModule;
+use crate::report::modules::{Era, Modules};
 use crate::report::symbolize::Symbolizer;
 use std::process::Command;
 use std::{format, fs, string::String};
@@ -115,15 +115,17 @@ fn an_unloaded_module_is_known_by_its_build_id() {
     let program = folder.compile("plain.c", &[C, &["-pie", "-Wl,--build-id=0x00112233"]].concat());
     let printed = Printed::by(&program);
     let path = program.to_str().unwrap().as_bytes();
-    let place = Modules::parse(printed.maps.as_bytes()).find(printed.addresses["second"]).unwrap();
+    let place = Modules::parse(printed.maps.as_bytes()).find(printed.addresses["second"], Era::NOW).unwrap();
     // Where nothing of this test process is mapped.
     let start = 0x1000_0000_0000;
     let address = start + place.from_base;
     for (build_id, expected) in
         [(&[0, 0x11, 0x22, 0x33][..], Some("second")), (&[1, 2, 3, 4], None), (&[], Some("second"))]
     {
-        let unloaded = UnloadedModule { start, end: start + 0x10000, path, build_id };
-        let frames = Symbolizer::new(&[unloaded]).frames(address);
+        let end = start + 0x10000;
+        let seen = SeenModule { start, end, path, build_id, first_stack: 1, is_loaded: false };
+        let frames = Symbolizer::new(&[seen]).frames(7, address);
+        assert!(frames[0].is_unloaded);
         assert_eq!(frames[0].function.as_deref(), expected);
         assert_eq!(frames[0].module.as_deref().map(str::as_bytes), Some(path));
     }
@@ -131,7 +133,7 @@ fn an_unloaded_module_is_known_by_its_build_id() {
 
 #[test]
 fn addresses_outside_of_modules() {
-    let frames = Symbolizer::new(&[]).frames(0x10);
+    let frames = Symbolizer::new(&[]).frames(1, 0x10);
     assert_eq!((frames.len(), frames[0].address, &frames[0].module), (1, 0xf, &None));
 }
 

@@ -97,9 +97,9 @@ fn a_caller_may_ask_stack_by_stack() {
     let [strdup, getenv] = stacks();
     let mut session = Session::new(&options, &[]);
     let amount = Amount { bytes: 1, blocks: 1 };
-    assert!(session.suppress(&getenv, amount));
-    assert!(!session.suppress(&strdup, amount));
-    assert!(!session.suppress(&[], amount));
+    assert!(session.suppress(1, &getenv, amount));
+    assert!(!session.suppress(2, &strdup, amount));
+    assert!(!session.suppress(3, &[], amount));
 }
 
 #[test]

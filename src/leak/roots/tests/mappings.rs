@@ -145,7 +145,8 @@ fn besoms_own_memory_is_left_out() {
         || (),
         |world, _, found: &mut Found| {
             let owned = |each: &mut dyn FnMut(Range)| each((heap.0, heap.0 + bytes));
-            let search = Search { world, kinds: Kinds::DEFAULT, owned: &owned, in_place: false };
+            let search =
+                Search { world, kinds: Kinds::DEFAULT, owned: &owned, in_place: false, unaligned: false };
             found.notes = find(&search, &mut |root| found.root(root, key)).ok();
         },
     );

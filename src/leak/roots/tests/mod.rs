@@ -100,7 +100,8 @@ fn search_noting(key: usize, kinds: Kinds, in_place: bool, own_stack: usize) -> 
         &plan,
         || (),
         |world, place, found: &mut Found| {
-            let search = Search { world, kinds, owned: &|_| (), in_place: place != Place::Child };
+            let search =
+                Search { world, kinds, owned: &|_| (), in_place: place != Place::Child, unaligned: false };
             found.notes = find(&search, &mut |root| found.root(root, key)).ok();
         },
     );

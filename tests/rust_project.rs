@@ -1,0 +1,99 @@
+//! A Rust program of its own with besom as a dependency, in debug and in release, without any flags.
+#![cfg(feature = "leak")]
+
+mod common;
+
+use common::root;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// Builds the programs in one profile; returns the folder that they are in.
+fn built(profile: &'static str) -> &'static Path {
+    static DEBUG: OnceLock<PathBuf> = OnceLock::new();
+    static RELEASE: OnceLock<PathBuf> = OnceLock::new();
+    let folder = if profile == "dev" { (&DEBUG, "debug") } else { (&RELEASE, "release") };
+    folder.0.get_or_init(|| {
+        // Beside the library for other Rust programs: its dependencies are built there in debug.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("leak-rlib");
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--offline", "--profile", profile])
+            .current_dir(root().join("tests/rust-project"))
+            .env("CARGO_TARGET_DIR", &target)
+            .env_remove("RUSTFLAGS")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Not a word of warning: a user would see it.
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        target.join(folder.1)
+    })
+}
+
+fn run(profile: &'static str, program: &str, options: &str) -> (Output, String) {
+    let mut command = Command::new(built(profile).join(program));
+    command.env_remove("LD_PRELOAD").env_remove("LSAN_OPTIONS").env("BESOM_OPTIONS", options);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output, said)
+}
+
+fn finds_leaks_by_name(profile: &'static str) {
+    let (output, said) = run(profile, "leaky", "leak=1");
+    assert_eq!(output.status.code(), Some(23), "{profile}: {said}");
+    let report = said.split("ERROR: besom: detected memory leaks").last().unwrap();
+    for expected in [
+        "1000 bytes in 1 block is definitely lost, allocated from:",
+        " in leaky::lost_by_forgetting",
+        " in leaky::main",
+        "SUMMARY: besom: 1000 byte(s) leaked in 1 allocation(s).",
+    ] {
+        assert!(report.contains(expected), "{profile}: no '{expected}' in:\n{said}");
+    }
+    for hidden in ["lost_while_disabled", "lost_but_ignored", "besom::heap", "GlobalAlloc", "lock order"] {
+        assert!(!report.contains(hidden), "{profile}: '{hidden}' in:\n{said}");
+    }
+    let lines = profile == "dev";
+    assert_eq!(
+        report.contains("/src/bin/leaky.rs:"),
+        lines,
+        "{profile}: lines, where there are any:\n{said}"
+    );
+    let (output, said) = run(profile, "counting", "leak=1");
+    assert_eq!(output.status.code(), Some(23), "{profile}: {said}");
+    assert!(said.contains("333 bytes in 1 block is definitely lost"), "{profile}: {said}");
+    assert!(said.contains(" in counting::lost_behind_a_wrapper"), "{profile}: {said}");
+}
+
+fn says_that_it_sees_nothing(profile: &'static str) {
+    let (output, said) = run(profile, "bystander", "leak=1:verbosity=1");
+    assert_eq!(output.status.code(), Some(0), "{profile}: {said}");
+    assert_eq!(output.stdout, b"12000\n");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 1, "{profile}: {said}");
+    assert!(lines[0].starts_with("besom: leak=1 finds nothing: this program does not allocate with besom"));
+    let (output, said) = run(profile, "bystander", "");
+    assert_eq!((output.status.code(), output.stdout), (Some(0), b"12000\n".to_vec()));
+    assert_eq!(said.lines().count(), 2, "{profile}: {said}");
+    assert!(said.lines().all(|line| line.contains("leak mode is off")), "{profile}: {said}");
+}
+
+#[test]
+fn leaks_are_found_by_name_in_debug() {
+    finds_leaks_by_name("dev");
+}
+
+#[test]
+fn leaks_are_found_by_name_in_release() {
+    finds_leaks_by_name("release");
+}
+
+#[test]
+fn a_program_that_allocates_elsewhere_is_told_so_in_debug() {
+    says_that_it_sees_nothing("dev");
+}
+
+#[test]
+fn a_program_that_allocates_elsewhere_is_told_so_in_release() {
+    says_that_it_sees_nothing("release");
+}
