@@ -52,6 +52,10 @@ doc:
 bench: lib
 	$(COMPARE)
 
+# All workloads and peers in half an hour.
+bench-medium: lib
+	$(COMPARE) --medium
+
 bench-quick: lib
 	$(COMPARE) --quick
 
