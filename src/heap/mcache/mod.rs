@@ -11,6 +11,8 @@
 //! - who has stopped all CPUs (draining, checks) uses all slabs, plainly.
 
 mod capacity;
+#[cfg(all(besom_measure, target_arch = "x86_64"))]
+mod made_up_ids;
 #[cfg(target_arch = "aarch64")]
 #[path = "sections_aarch64.rs"]
 mod sections;
@@ -120,8 +122,11 @@ pub(crate) fn init(use_rseq: bool, tracked: bool) {
     TRACKED_TABLE.init();
     shard::init();
     if let Some(area) = use_rseq.then(rseq::find).flatten() {
-        let id = if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID };
-        RSEQ_ID_OFFSET.store(area.offset + id as isize, Relaxed);
+        #[cfg(not(all(besom_measure, target_arch = "x86_64")))]
+        let id_offset = area.offset + if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID } as isize;
+        #[cfg(all(besom_measure, target_arch = "x86_64"))]
+        let id_offset = made_up_ids::offset();
+        RSEQ_ID_OFFSET.store(id_offset, Relaxed);
         AREA_OFFSET.store(area.offset, Relaxed);
         RSEQ_OFFSET.store(area.offset, Release);
     }
@@ -217,6 +222,10 @@ fn cpu_at(place: Place) -> Option<usize> {
     // SAFETY: both offsets lie in the area that glibc has placed for every thread.
     let (registered, cpu) =
         unsafe { (rseq::read_field(place.area, rseq::CPU_ID), rseq::read_field(place.id, 0)) };
+    #[cfg(all(besom_measure, target_arch = "x86_64"))]
+    if place.id == made_up_ids::offset() && registered as i32 >= 0 {
+        return made_up_ids::own();
+    }
     (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some(cpu as usize)
 }
 
