@@ -228,7 +228,7 @@ fn lock_heap() {
 fn unlock_heap() {
     // SAFETY: `lock_heap` took them in this thread.
     unsafe {
-        capture::after_fork();
+        capture::after_fork(false);
         heap::fork::release(false);
     }
 }

@@ -51,4 +51,4 @@ pub(crate) fn before_fork() {}
 ///
 /// # Safety
 /// None; the other way of capturing has a duty here.
-pub(crate) unsafe fn after_fork() {}
+pub(crate) unsafe fn after_fork(_in_child: bool) {}
