@@ -121,7 +121,7 @@ pub(crate) fn before_fork() {
 /// After [`before_fork`], in the same thread or its copy in the child.
 pub(crate) unsafe fn after_fork(in_child: bool) {
     // SAFETY: passed on to the caller.
-    unsafe { capture::after_fork() };
+    unsafe { capture::after_fork(in_child) };
     if in_child {
         PROCESS.store(message::process_id(), Relaxed);
         stop_world::reset_after_fork();
