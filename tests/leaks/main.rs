@@ -181,6 +181,7 @@ programs! {
         root_unaligned_on
         survive_closed_files
         survive_dontfork
+        survive_gdb
         survive_handlers
         survive_huge_mapping
         survive_locks
