@@ -51,6 +51,7 @@ need_for_test() {
     need rev bsdextrautils
     need valgrind valgrind
     need strace strace
+    need gdb gdb
     has_python_tests || missing+=(python3 "libpython$(debian_python)-testsuite")
 }
 

@@ -37,19 +37,38 @@ static ARENA: TheArena = TheArena(UnsafeCell::new(Arena {
 /// The thread that is served, by its thread pointer, which it keeps in a copy of the process; 0: none.
 static SERVED: AtomicUsize = AtomicUsize::new(0);
 
+/// What is called when memory runs out; 0: nothing, the request fails.
+static GIVE_UP: AtomicUsize = AtomicUsize::new(0);
+
 /// Whether this thread's requests are served from here.
 #[inline]
 pub(crate) fn is_active() -> bool {
     SERVED.load(Relaxed) == rseq::thread_pointer()
 }
 
-/// Serves all requests of this thread from here while `work` runs, then gives the memory back.
+/// Serves all requests of this thread from here while `work` runs, then gives the memory back. If the kernel gives
+/// none, `give_up` is called: Rust's collections would end the process.
 ///
 /// # Safety
-/// One thread of the process at a time, and threads that `work` starts allocate nothing.
-pub(crate) unsafe fn serve<R>(work: impl FnOnce() -> R) -> R {
+/// One thread of the process at a time, and threads that `work` starts allocate nothing. If `give_up` leaves
+/// `work` by another way, [`finish`] must follow.
+pub(crate) unsafe fn serve<R>(work: impl FnOnce() -> R, give_up: fn() -> !) -> R {
+    GIVE_UP.store(give_up as usize, Relaxed);
     SERVED.store(rseq::thread_pointer(), Relaxed);
     let result = work();
+    // SAFETY: the work is over.
+    unsafe { finish() };
+    result
+}
+
+/// Ends serving, if this thread is served, and gives the memory back.
+///
+/// # Safety
+/// Nothing uses the memory any more.
+pub(crate) unsafe fn finish() {
+    if !is_active() {
+        return;
+    }
     SERVED.store(0, Relaxed);
     // SAFETY: only this thread was served.
     let arena = unsafe { &mut *ARENA.0.get() };
@@ -58,14 +77,39 @@ pub(crate) unsafe fn serve<R>(work: impl FnOnce() -> R) -> R {
         unsafe { memory::unmap(*at, *bytes) };
     }
     (arena.next, arena.end, arena.block_count) = (Addr(0), Addr(0), 0);
+}
+
+/// Runs `body`, which can do without memory that is not there (`Vec::try_reserve`).
+pub(crate) fn may_fail<R>(body: impl FnOnce() -> R) -> R {
+    let give_up = GIVE_UP.swap(0, Relaxed);
+    let result = body();
+    GIVE_UP.store(give_up, Relaxed);
     result
 }
 
-/// Allocates zeroed memory. `None`: the kernel gives none.
+/// Allocates zeroed memory. `None`: the kernel gives none, and the caller can do without.
 ///
 /// # Safety
 /// Only while [`is_active`].
 pub(super) unsafe fn alloc(bytes: usize, align: usize) -> Option<Addr> {
+    // SAFETY: passed on to the caller.
+    let found = unsafe { find(bytes, align) };
+    match GIVE_UP.load(Relaxed) {
+        0 => found,
+        give_up if found.is_none() => {
+            // SAFETY: only `serve` stores here, a function of this type.
+            let give_up: fn() -> ! = unsafe { core::mem::transmute::<usize, fn() -> !>(give_up) };
+            give_up()
+        }
+        _ => found,
+    }
+}
+
+/// Zeroed memory. `None`: the kernel gives none.
+///
+/// # Safety
+/// Only while [`is_active`].
+unsafe fn find(bytes: usize, align: usize) -> Option<Addr> {
     // SAFETY: the caller is the thread that is served.
     let arena = unsafe { &mut *ARENA.0.get() };
     let at = align_up(arena.next.0, align);

@@ -11,7 +11,7 @@
 //!    reported and, if asked to, reclaims what two checks running found lost.
 
 use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
-use super::own_memory::{self, NoMemory};
+use super::own_memory::{self, Buffer, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
 use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
@@ -194,7 +194,7 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
             say!("leak check: no copy of the process could be made (error {}); it waits meanwhile", errno.0);
         }
         // SAFETY: one check at a time; the workers that mark allocate from `own_memory` only.
-        unsafe { heap::arena::serve(|| work(world, place, &kept, times, result)) };
+        unsafe { heap::arena::serve(|| work(world, place, &kept, times, result), snapshot::give_up) };
     });
     let result = match outcome {
         Outcome::Done(result, _) if !result.failed => Some(result),
@@ -420,17 +420,17 @@ fn mark_from_roots(
     let unaligned = config::is_on(Key::UseUnaligned);
     let search = Search { world, kinds: kinds(), owned: &super::own_ranges, in_place, unaligned };
     let mut found = Ok(roots::Notes::default());
-    let mut kept = Vec::new();
+    let (mut kept, mut noted) = (Buffer::new(), Ok(()));
     marker.mark_from_roots(|feeder| {
         found = roots::find(&search, &mut |root: Root| match root.what {
             What::Words((start, end)) => feeder.words(start, end),
             What::Object(at) => feeder.object(at),
-            What::Keep(at) => kept.push(at),
+            What::Keep(at) => noted = noted.and(kept.push(at)),
         });
     });
     // Last, so that an object with another way to it has been scanned.
-    kept.into_iter().for_each(|at| marker.keep(at));
-    found
+    kept.items().iter().for_each(|&at| marker.keep(at));
+    noted.and(found)
 }
 
 /// The kinds of roots that the options leave on.

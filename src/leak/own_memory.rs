@@ -7,19 +7,21 @@ use crate::base::{Addr, align_up};
 use crate::sys::{
     auxv::kernel_page_bytes,
     memory::{self, Access},
+    message::thread_id,
 };
 use core::marker::PhantomData;
 use core::sync::atomic::{
-    AtomicUsize,
+    AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// Mappings noted at the same time: tables that grow by doubling, buffers and stacks of one check.
-const RANGES: usize = 256;
+/// Mappings noted at the same time: tables that grow by doubling, buffers and stacks of one check, files that its
+/// report reads.
+const RANGES: usize = 1024;
 
-/// First address and bytes of every mapping; a start of 0 is a free row, 1 one being filled.
-static TABLE: [(AtomicUsize, AtomicUsize); RANGES] =
-    [const { (AtomicUsize::new(FREE), AtomicUsize::new(0)) }; RANGES];
+/// First address, bytes and maker's thread of every mapping; a start of 0 is a free row, 1 one being filled.
+static TABLE: [(AtomicUsize, AtomicUsize, AtomicU32); RANGES] =
+    [const { (AtomicUsize::new(FREE), AtomicUsize::new(0), AtomicU32::new(0)) }; RANGES];
 const FREE: usize = 0;
 const CLAIMED: usize = 1;
 
@@ -37,8 +39,44 @@ fn note(bytes: usize, make: impl FnOnce() -> Option<Addr>) -> Option<Addr> {
     let row = TABLE.iter().find(|row| row.0.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).is_ok())?;
     let made = make();
     row.1.store(align_up(bytes, kernel_page_bytes()), Relaxed);
+    row.2.store(thread_id(), Relaxed);
     row.0.store(made.map_or(FREE, |at| at.0), Release);
     made
+}
+
+/// Notes a mapping made elsewhere; if the table is full, it is not.
+pub(crate) fn adopt(at: Addr, bytes: usize) {
+    note(bytes, || Some(at));
+}
+
+/// Which rows were in use at some time.
+pub(crate) struct Mark([u64; RANGES / 64]);
+
+impl Mark {
+    /// The rows in use now.
+    pub(crate) fn now() -> Self {
+        let mut rows = [0; RANGES / 64];
+        for (number, row) in TABLE.iter().enumerate() {
+            rows[number / 64] |= u64::from(row.0.load(Relaxed) != FREE) << (number % 64);
+        }
+        Self(rows)
+    }
+
+    /// Gives back what this thread has mapped since, and has not given back.
+    ///
+    /// # Safety
+    /// Nothing may use that memory any more.
+    pub(crate) unsafe fn release_since(self) {
+        let own = thread_id();
+        for (number, row) in TABLE.iter().enumerate() {
+            let start = row.0.load(Acquire);
+            let is_new = self.0[number / 64] >> (number % 64) & 1 == 0 && row.2.load(Relaxed) == own;
+            if is_new && start > CLAIMED {
+                // SAFETY: noted here, and by the caller's word not used any more.
+                unsafe { unmap(Addr(start)) };
+            }
+        }
+    }
 }
 
 /// Gives back memory from [`map`] or [`map_shared`].
@@ -163,6 +201,21 @@ mod tests {
         // SAFETY: made above and unused.
         unsafe { unmap(at) };
         assert!(!is_noted(at.0));
+    }
+
+    #[test]
+    fn what_was_mapped_since_a_mark_is_given_back() {
+        let before = map(100).unwrap();
+        let mark = Mark::now();
+        let (first, second) = (map(100).unwrap(), map(100).unwrap());
+        let other = std::thread::spawn(|| map(100).unwrap()).join().unwrap();
+        // SAFETY: made above and unused.
+        unsafe { unmap(first) };
+        // SAFETY: nobody uses what this thread has mapped.
+        unsafe { mark.release_since() };
+        assert!(is_noted(before.0) && is_noted(other.0) && !is_noted(second.0));
+        // SAFETY: made above and unused.
+        unsafe { (unmap(before), unmap(other)) };
     }
 
     #[test]

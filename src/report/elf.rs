@@ -104,7 +104,7 @@ fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
         return None;
     }
     let mut contents = Vec::new();
-    contents.try_reserve_exact(size as usize).ok()?;
+    crate::heap::arena::may_fail(|| contents.try_reserve_exact(size as usize)).ok()?;
     contents.resize(size as usize, 0);
     let written = match data.format {
         CompressionFormat::Zlib => inflate(data.data, &mut contents),

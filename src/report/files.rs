@@ -1,5 +1,8 @@
 //! Files, read whole or mapped, without libc.
 
+use crate::base::Addr;
+use crate::heap::arena;
+use crate::leak::own_memory;
 use crate::sys::{
     file::File,
     syscall::{Errno, call},
@@ -23,7 +26,7 @@ pub(super) fn read(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
     loop {
         let len = bytes.len();
-        if len > MOST_READ_BYTES || bytes.try_reserve(CHUNK_BYTES).is_err() {
+        if len > MOST_READ_BYTES || arena::may_fail(|| bytes.try_reserve(CHUNK_BYTES)).is_err() {
             return Err(Errno(libc::EFBIG));
         }
         bytes.resize(len + CHUNK_BYTES, 0);
@@ -35,7 +38,8 @@ pub(super) fn read(path: &[u8]) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// Maps all of a file for good: the mapping goes with the process that writes the report.
+/// Maps all of a file for as long as the report takes: the mapping goes with the process that writes it, or with
+/// the check that is made in place.
 ///
 /// A file that somebody cuts short meanwhile ends that process by SIGBUS, as for every debugger that maps
 /// its files.
@@ -48,7 +52,11 @@ pub(super) fn map(path: &[u8]) -> Result<&'static [u8], Errno> {
     // SAFETY: a new read-only mapping at an address of the kernel's choice replaces nothing; an empty file
     // is an error (EINVAL).
     let start = unsafe { call(libc::SYS_mmap, args) }?;
-    // SAFETY: the kernel has just mapped `len` readable bytes there, and nobody unmaps them.
+    if arena::is_active() {
+        own_memory::adopt(Addr(start), len);
+    }
+    // SAFETY: the kernel has just mapped `len` readable bytes there, and nobody unmaps them before the report is
+    // done.
     Ok(unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(start), len) })
 }
 

@@ -84,7 +84,6 @@ impl<'a> Session<'a> {
     /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for.
     pub(crate) fn write(&mut self, report: &LeakReport<'_>) {
         let options = self.options;
-        let mut output = Output::open(options.log_path, report.pid, options.append);
         let mut listed: Vec<&Group<'_>> = report
             .groups
             .iter()
@@ -105,6 +104,8 @@ impl<'a> Session<'a> {
             objects: options.report_objects,
             rules: self.suppressions.used().collect(),
         };
+        // Last, so that little can go wrong with the file open.
+        let mut output = Output::open(options.log_path, report.pid, options.append);
         match options.format {
             Format::Text => {
                 // Writing to an `Output` never fails: it keeps its error for the end.

@@ -5,7 +5,8 @@
 
 use super::syscall::{Errno, call};
 use crate::base::Addr;
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
+use core::sync::atomic::AtomicUsize;
 
 /// Starts a process or thread (`flags` of `clone(2)`, the exit signal in the low byte) that runs
 /// `entry(argument)` on the stack that ends at `stack_top`; returns its number to the caller.
@@ -59,32 +60,105 @@ pub(crate) unsafe fn clone_onto(
     if result < 0 { Err(Errno(-result as i32)) } else { Ok(result as u32) }
 }
 
-/// Calls `entry(argument)` on the stack that ends at `stack_top` and comes back.
+/// Calls `entry(argument)` on the stack that ends at `stack_top` and comes back, when the entry returns or by
+/// [`come_back`], for which it notes the way in `way_back`.
 ///
 /// # Safety
 /// As for [`clone_onto`]: a 16-aligned end of a stack nobody uses, large enough for the call. The entry
 /// must not unwind.
-pub(crate) unsafe fn call_on_stack(stack_top: Addr, entry: extern "C" fn(usize), argument: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: r12 survives the call by the ABI and brings the old stack back.
-    unsafe {
-        asm!("mov r12, rsp",
-             "mov rsp, {top}",
-             "call {entry}",
-             "mov rsp, r12",
-             top = in(reg) stack_top.0, entry = in(reg) entry, in("rdi") argument, out("r12") _,
-             clobber_abi("C"));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: x20 survives the call by the ABI and brings the old stack back.
-    unsafe {
-        asm!("mov x20, sp",
-             "mov sp, {top}",
-             "blr {entry}",
-             "mov sp, x20",
-             top = in(reg) stack_top.0, entry = in(reg) entry, in("x0") argument, out("x20") _,
-             clobber_abi("C"));
-    }
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_on_stack(
+    stack_top: Addr,
+    entry: extern "C" fn(usize),
+    argument: usize,
+    way_back: &AtomicUsize,
+) {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rcx], rsp",
+        // Survives the call by the ABI.
+        "mov r12, rsp",
+        "mov rsp, rdi",
+        "mov rdi, rdx",
+        "call rsi",
+        "mov rdi, r12",
+        "jmp {come_back}",
+        come_back = sym come_back,
+    )
+}
+
+/// Goes back to where [`call_on_stack`] was called, and leaves what has run on the other stack as it stands:
+/// nothing there is dropped.
+///
+/// # Safety
+/// `way_back` is what that call noted; it must not have come back yet, and this thread must have made it.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn come_back(way_back: usize) -> ! {
+    naked_asm!("mov rsp, rdi", "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp", "ret")
+}
+
+/// As on x86-64.
+///
+/// # Safety
+/// As there.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_on_stack(
+    stack_top: Addr,
+    entry: extern "C" fn(usize),
+    argument: usize,
+    way_back: &AtomicUsize,
+) {
+    naked_asm!(
+        "stp x29, x30, [sp, -160]!",
+        "stp x19, x20, [sp, 16]",
+        "stp x21, x22, [sp, 32]",
+        "stp x23, x24, [sp, 48]",
+        "stp x25, x26, [sp, 64]",
+        "stp x27, x28, [sp, 80]",
+        "stp d8, d9, [sp, 96]",
+        "stp d10, d11, [sp, 112]",
+        "stp d12, d13, [sp, 128]",
+        "stp d14, d15, [sp, 144]",
+        "mov x19, sp",
+        "str x19, [x3]",
+        "mov sp, x0",
+        "mov x0, x2",
+        "blr x1",
+        "mov x0, x19",
+        "b {come_back}",
+        come_back = sym come_back,
+    )
+}
+
+/// As on x86-64.
+///
+/// # Safety
+/// As there.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn come_back(way_back: usize) -> ! {
+    naked_asm!(
+        "mov sp, x0",
+        "ldp x19, x20, [sp, 16]",
+        "ldp x21, x22, [sp, 32]",
+        "ldp x23, x24, [sp, 48]",
+        "ldp x25, x26, [sp, 64]",
+        "ldp x27, x28, [sp, 80]",
+        "ldp d8, d9, [sp, 96]",
+        "ldp d10, d11, [sp, 112]",
+        "ldp d12, d13, [sp, 128]",
+        "ldp d14, d15, [sp, 144]",
+        "ldp x29, x30, [sp], 160",
+        "ret"
+    )
 }
 
 /// Ends this thread alone.

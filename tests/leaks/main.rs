@@ -181,12 +181,15 @@ programs! {
         root_unaligned_on
         survive_closed_files
         survive_dontfork
+        survive_gdb
         survive_handlers
         survive_huge_mapping
+        survive_locks
         survive_no_access_data
         survive_no_access_heap
         survive_no_access_lost
         survive_no_fork
+        survive_no_memory
         survive_no_proc
         survive_no_reading
         survive_no_reading_in_place

@@ -25,6 +25,7 @@ pub(crate) use workers::MOST as MAX_WORKERS;
 use super::own_memory;
 use super::stop_world::StoppedWorld;
 use crate::base::Addr;
+use crate::heap::arena;
 use crate::sys::{
     clone::{self, End},
     syscall::Errno,
@@ -32,8 +33,8 @@ use crate::sys::{
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::sync::atomic::{
-    AtomicU32,
-    Ordering::{Acquire, Release},
+    AtomicBool, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 /// A result as bytes in shared memory: plain numbers, for which zero bytes are a valid value.
@@ -83,7 +84,7 @@ impl Failure {
     /// The reason in words, for a message.
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::NoMemory => "no memory",
+            Self::NoMemory | Self::Ended(NO_MEMORY_STATUS) => "no memory",
             Self::Killed(signal) if i32::from(signal) == libc::SIGALRM => "it took too long",
             Self::Killed(_) => "its process was killed by a signal",
             Self::Ended(_) => "its process ended early",
@@ -188,19 +189,45 @@ pub(crate) fn run<R: Plain, F: FnOnce(&StoppedWorld, Place, &mut R)>(
     let started = start_child(&mut job, &stack);
     if let Err(errno) = started {
         job.place = Place::InPlace(errno);
+        let before = own_memory::Mark::now();
         // SAFETY: the stack is fresh; the entry gets the job that it expects and does not unwind.
-        unsafe { clone::call_on_stack(stack.top, in_place_entry::<R, F>, (&raw mut job).addr()) };
+        unsafe { clone::call_on_stack(stack.top, in_place_entry::<R, F>, (&raw mut job).addr(), &WAY_BACK) };
+        // SAFETY: the work is over, or given up: nothing uses its memory.
+        unsafe {
+            arena::finish();
+            before.release_since();
+        }
     }
     let place = job.place;
     world.resume();
     resumed();
     match started {
-        Err(_) => page.result().map_or(Outcome::Failed(Failure::Lost), |result| Outcome::Done(result, place)),
+        // Without a result it was given up.
+        Err(_) => {
+            page.result().map_or(Outcome::Failed(Failure::NoMemory), |result| Outcome::Done(result, place))
+        }
         Ok(pid) => {
             let running = Running { pid, page };
             if plan.wait { running.wait() } else { Outcome::Running(running) }
         }
     }
+}
+
+/// The way back from work in place.
+static WAY_BACK: AtomicUsize = AtomicUsize::new(0);
+/// Whether this is a child.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+/// How a child ends without memory.
+const NO_MEMORY_STATUS: u8 = 112;
+
+/// Ends the work that [`run`] runs without a result, for want of memory. Only for the work's own thread.
+pub(crate) fn give_up() -> ! {
+    if IS_CHILD.load(Relaxed) {
+        clone::exit_process(NO_MEMORY_STATUS);
+    }
+    // SAFETY: the work runs in place, in this thread; what stands on its stack is plain memory, `Mark` and
+    // `arena::finish` give back the rest.
+    unsafe { clone::come_back(WAY_BACK.load(Relaxed)) }
 }
 
 /// Makes the child; returns its number.
@@ -229,6 +256,7 @@ fn start_child<R: Plain, F: FnOnce(&StoppedWorld, Place, &mut R)>(
 extern "C" fn child_entry<R: Plain, F: FnOnce(&StoppedWorld, Place, &mut R)>(job: usize) -> ! {
     // SAFETY: the address of the job in the parent's frame, of which this process has a copy.
     let job = unsafe { &mut *Addr(job).ptr::<Job<'_, R, F>>() };
+    IS_CHILD.store(true, Relaxed);
     child::prepare(job.plan);
     run_job(job);
     clone::exit_process(0)
