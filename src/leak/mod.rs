@@ -60,7 +60,10 @@ pub(crate) fn init() {
     if !is_on() {
         return;
     }
-    message::keep_output();
+    // Where reports go to a file the program keeps all its descriptors' numbers.
+    if matches!(config::text(Key::LogPath), b"" | b"stderr") {
+        message::keep_output();
+    }
     check::set_program_suppressions(hooks::default_suppressions());
     capture::init();
     roots::learn();

@@ -170,6 +170,7 @@ programs! {
         root_unaligned
         root_unaligned_on
         survive_closed_files
+        survive_descriptors
         survive_dontfork
         survive_handlers
         survive_huge_mapping
@@ -178,6 +179,7 @@ programs! {
         survive_no_access_lost
         survive_no_fork
         survive_not_dumpable
+        survive_reused_descriptor
         survive_strace
         survive_truncated_file
         ;
