@@ -61,8 +61,11 @@ pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     if !is_on() {
         return;
     }
-    message::keep_output();
     check::set_may_be_bypassed(may_be_bypassed());
+    // Where reports go to a file the program keeps all its descriptors' numbers.
+    if matches!(config::text(Key::LogPath), b"" | b"stderr") {
+        message::keep_output();
+    }
     check::set_program_suppressions(hooks::default_suppressions());
     capture::init();
     roots::learn();
