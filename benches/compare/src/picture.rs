@@ -44,7 +44,7 @@ fn file_name(text: &str) -> String {
 
 /// The same colour for the same place in the legend, besom always the first and strongest.
 fn colour(index: usize) -> RGBColor {
-    const COLOURS: [RGBColor; 9] = [
+    const COLOURS: [RGBColor; 10] = [
         RGBColor(214, 39, 40),
         RGBColor(90, 90, 90),
         RGBColor(31, 119, 180),
@@ -54,6 +54,7 @@ fn colour(index: usize) -> RGBColor {
         RGBColor(140, 86, 75),
         RGBColor(23, 190, 207),
         RGBColor(188, 189, 34),
+        RGBColor(227, 119, 194),
     ];
     COLOURS[index % COLOURS.len()]
 }
@@ -190,18 +191,21 @@ fn memory_over_time(row: &Row, file: &Path) -> Result<()> {
     let top = samples().map(|sample| sample[2].max(sample[1])).fold(MIB, f64::max) / MIB;
     let area = SVGBackend::new(file, (900, 480)).into_drawing_area();
     area.fill(&WHITE)?;
-    let title = format!("{}: MiB held over time (dotted: bytes alive)", row.workload);
+    let title = format!("{}: MiB held over time (dotted: bytes alive under the first)", row.workload);
     let mut chart = axes(&area, &title).build_cartesian_2d(0.0..end, 0.0..top * 1.25)?;
     chart.configure_mesh().x_desc("seconds").y_desc("MiB").light_line_style(WHITE).draw()?;
     for (index, (cell, round)) in runs.iter().enumerate() {
         let held = round.samples.iter().map(|sample| (sample[0], sample[2] / MIB));
-        let live = round.samples.iter().map(|sample| (sample[0], sample[1] / MIB));
         let style = colour(index).stroke_width(2);
         chart
             .draw_series(LineSeries::new(held, style))?
             .label(&cell.allocator)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], style));
-        chart.draw_series(DashedLineSeries::new(live, 2, 3, colour(index).mix(0.5).stroke_width(1)))?;
+    }
+    // The same for all, but for how fast they got there.
+    if let Some((_, round)) = runs.first() {
+        let live = round.samples.iter().map(|sample| (sample[0], sample[1] / MIB));
+        chart.draw_series(DashedLineSeries::new(live, 3, 4, BLACK.mix(0.6).stroke_width(1)))?;
     }
     legend(&mut chart)?;
     Ok(area.present()?)

@@ -62,7 +62,7 @@ fn huge_pages(tools: &Tools, options: &Arguments) -> Vec<Workload> {
 }
 
 fn asleep(tools: &Tools, options: &Arguments) -> Workload {
-    let mut workload = phases::give_back(tools, options, "scavenge_thread: give-back-asleep", "sleep");
+    let mut workload = phases::asleep(tools, options, "scavenge_thread: give-back-asleep");
     workload.family = Family::Options;
     workload
 }
