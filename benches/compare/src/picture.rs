@@ -19,7 +19,7 @@ pub fn draw(report: &Report, folder: &Path) -> Result<Vec<String>> {
         let rows = report.family(family);
         for quantity in [Quantity::Time, Quantity::Peak] {
             let file = format!("{}-{}.svg", quantity.name().replace(' ', "-"), family.name());
-            if !rows.is_empty() {
+            if !rows.is_empty() && family != Family::Options {
                 dots(&rows, quantity, family, &folder.join(&file))?;
                 files.push(file);
             }
