@@ -20,7 +20,7 @@
 static char **slots;
 static size_t capacity, count, live, base, ops, target, wait_seconds, last_wait_seconds;
 static int works, in_turns;
-static uint64_t began, started, paused;
+static uint64_t began, started, paused, queued;
 static rng r;
 
 // Bytes held beyond what the program had before its first allocation.
@@ -30,7 +30,7 @@ static size_t held(void) {
 }
 
 static void sample(void) {
-    printf("sample %.3f %zu %zu\n", (double)(clock_ns(CLOCK_MONOTONIC) - started) / 1e9, live, held());
+    printf("sample %.3f %zu %zu\n", (double)(clock_ns(CLOCK_MONOTONIC) - started - queued) / 1e9, live, held());
 }
 
 // About thirty samples a phase, whatever its length.
@@ -79,8 +79,10 @@ static void phase(const char *name, enum freed freed) {
     for (int i = 0; seconds >= 10 && i < 9; i++) settle(1), after[1] = (double)held();
     if (in_turns && seconds) {
         char go;
+        uint64_t asked = clock_ns(CLOCK_MONOTONIC);
         puts("ready"), fflush(stdout);
         if (read(0, &go, 1) != 1) die("nobody says when to go on");
+        queued += clock_ns(CLOCK_MONOTONIC) - asked;
     }
     printf("phase %s %zu %zu %.0f %.0f\n", name, live, now, after[0], after[1]);
     paused += now_ns() - start;

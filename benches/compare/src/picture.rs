@@ -85,7 +85,7 @@ fn dots(rows: &[&Row], quantity: Quantity, family: Family, file: &Path) -> Resul
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(180)
-        .build_cartesian_2d((0.9..largest * 1.6).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
+        .build_cartesian_2d((0.9..largest * 4.0).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
     let label = |y: &f64| {
         let near = y.round();
         let row = rows.len().checked_sub(1 + near.max(0.0) as usize).and_then(|at| rows.get(at));
@@ -102,15 +102,22 @@ fn dots(rows: &[&Row], quantity: Quantity, family: Family, file: &Path) -> Resul
         .x_labels(12)
         .light_line_style(WHITE)
         .draw()?;
-    for (index, name) in names.iter().enumerate() {
-        let points = rows.iter().rev().enumerate().filter_map(|(y, row)| {
+    let points = |index: usize, name: &str| -> Vec<_> {
+        let place = |(y, row): (usize, &&Row)| {
             let cell = row.cell(name)?;
             Some(Circle::new((multiple(row, cell), y as f64), 5, colour(index).filled()))
-        });
+        };
+        rows.iter().rev().enumerate().filter_map(place).collect()
+    };
+    for (index, name) in names.iter().enumerate() {
         chart
-            .draw_series(points)?
+            .draw_series(points(index, name))?
             .label(name)
             .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour(index).filled()));
+    }
+    // The first is besom: once more, on top.
+    if let Some(first) = names.first() {
+        chart.draw_series(points(0, first))?;
     }
     legend(&mut chart)?;
     Ok(area.present()?)
@@ -154,7 +161,8 @@ fn scaling(report: &Report, curve: &str, file: &Path) -> Result<()> {
     let (from, to) = rows.iter().fold((f64::INFINITY, 0.0f64), |(a, b), (_, x)| (a.min(*x), b.max(*x)));
     let area = SVGBackend::new(file, (800, 480)).into_drawing_area();
     area.fill(&WHITE)?;
-    let x = (from * 0.9..to * 1.1).log_scale().base(2.0);
+    // Room for the legend on the right.
+    let x = (from * 0.9..to * (to / from).powf(0.3)).log_scale().base(2.0);
     let mut chart = axes(&area, &format!("ns per operation: {curve}"))
         .build_cartesian_2d(x, (whole_power(low, f64::floor)..whole_power(high, f64::ceil)).log_scale())?;
     chart.configure_mesh().x_desc(curve).y_desc("ns per operation").light_line_style(WHITE).draw()?;
@@ -192,7 +200,7 @@ fn memory_over_time(row: &Row, file: &Path) -> Result<()> {
     let area = SVGBackend::new(file, (900, 480)).into_drawing_area();
     area.fill(&WHITE)?;
     let title = format!("{}: MiB held over time (dotted: bytes alive under the first)", row.workload);
-    let mut chart = axes(&area, &title).build_cartesian_2d(0.0..end, 0.0..top * 1.25)?;
+    let mut chart = axes(&area, &title).build_cartesian_2d(0.0..end * 1.2, 0.0..top * 1.1)?;
     chart.configure_mesh().x_desc("seconds").y_desc("MiB").light_line_style(WHITE).draw()?;
     for (index, (cell, round)) in runs.iter().enumerate() {
         let held = round.samples.iter().map(|sample| (sample[0], sample[2] / MIB));
