@@ -48,24 +48,24 @@ clippy: deps-cc
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features leak
 
-# Every workload and allocator, interleaved: hours. The quick form takes minutes.
+# Every workload and allocator, interleaved: hours. The quick form takes minutes. BENCH has more options.
 bench: lib
-	$(COMPARE)
+	$(COMPARE) $(BENCH)
 
 # All workloads and peers in half an hour.
 bench-medium: lib
-	$(COMPARE) --medium
+	$(COMPARE) --medium $(BENCH)
 
 # The same, with the report put into docs/benchmarks.md.
 bench-publish: lib
-	$(COMPARE) --medium --publish docs/benchmarks.md
+	$(COMPARE) --medium --publish docs/benchmarks.md $(BENCH)
 
 bench-quick: lib
-	$(COMPARE) --quick
+	$(COMPARE) --quick $(BENCH)
 
-# The Rust interface alone, by criterion.
+# The Rust interface alone, by criterion; MICRO=--quick for a rougher and shorter form.
 bench-micro:
-	$(CARGO) bench --locked --bench micro
+	$(CARGO) bench --locked --bench micro -- $(MICRO)
 
 # What many CPUs, threads and bytes cost: docs/scaling.md.
 bench-scaling:

@@ -1,7 +1,8 @@
 // Fragmentation and return: heaps that grow, shrink and change what they hold. After each phase the memory held is
 // set against the bytes alive, at once, then one and ten seconds later.
 //
-//   phases giveback BYTES WAIT MODE  one large heap, 90 % freed at random
+//   phases giveback BYTES WAIT MODE  ten tables filled one after the other, nine dropped, in a random order
+//   phases random BYTES WAIT MODE   one large heap, 90 % of its objects freed at random
 //   phases mixed  BYTES WAIT MODE   sizes as programs ask; 90 % freed at random, twice over
 //   phases shift  BYTES WAIT MODE   each phase keeps a tenth of the old objects and fills up with larger ones
 //   phases arrays BYTES WAIT MODE   large arrays come and go, small objects allocated between them stay
@@ -19,7 +20,7 @@
 static char **slots;
 static size_t capacity, count, live, base, ops, target, wait_seconds, last_wait_seconds;
 static int works, in_turns;
-static uint64_t began, started, paused;
+static uint64_t began, started, paused, queued;
 static rng r;
 
 // Bytes held beyond what the program had before its first allocation.
@@ -29,7 +30,7 @@ static size_t held(void) {
 }
 
 static void sample(void) {
-    printf("sample %.3f %zu %zu\n", (double)(clock_ns(CLOCK_MONOTONIC) - started) / 1e9, live, held());
+    printf("sample %.3f %zu %zu\n", (double)(clock_ns(CLOCK_MONOTONIC) - started - queued) / 1e9, live, held());
 }
 
 // About thirty samples a phase, whatever its length.
@@ -78,8 +79,10 @@ static void phase(const char *name, enum freed freed) {
     for (int i = 0; seconds >= 10 && i < 9; i++) settle(1), after[1] = (double)held();
     if (in_turns && seconds) {
         char go;
+        uint64_t asked = clock_ns(CLOCK_MONOTONIC);
         puts("ready"), fflush(stdout);
         if (read(0, &go, 1) != 1) die("nobody says when to go on");
+        queued += clock_ns(CLOCK_MONOTONIC) - asked;
     }
     printf("phase %s %zu %zu %.0f %.0f\n", name, live, now, after[0], after[1]);
     paused += now_ns() - start;
@@ -108,7 +111,24 @@ static void mixed(void) {
     shrink(0), phase("free-all", LAST);
 }
 
+// What a table's owner drops it drops as a whole: its objects lie together, as far as the allocator lets them.
 static void giveback(void) {
+    enum { TABLES = 10 };
+    size_t ends[TABLES + 1] = {0};
+    for (size_t t = 0; t < TABLES; t++) grow(target / TABLES * (t + 1), 64 * KIB), ends[t + 1] = count;
+    phase("grow", NOTHING);
+    static const size_t order[TABLES - 1] = {7, 2, 9, 0, 4, 6, 1, 8, 3};  // 5 stays
+    for (size_t t = 0; t < TABLES - 1; t++) {
+        for (size_t k = ends[order[t]]; k < ends[order[t] + 1]; k++) {
+            live -= size_of(k);
+            free(slots[k]);
+            sample_each(k, count);
+        }
+    }
+    phase("free-90%", LAST);
+}
+
+static void at_random(void) {
     grow(target, 64 * KIB), phase("grow", NOTHING);
     shrink(10), phase("free-90%", LAST);
 }
@@ -163,7 +183,8 @@ static void tides(void) {
 int main(int argc, char **argv) {
     // With the least bytes per object that the loop's heap has on average: so many slots are needed.
     static const struct { const char *name; void (*run)(void); size_t mean; } loops[] = {
-        {"giveback", giveback, 80}, {"mixed", mixed, 40}, {"shift", shift_sizes, 40}, {"arrays", arrays, 4000}, {"tides", tides, 20},
+        {"giveback", giveback, 80}, {"random", at_random, 80}, {"mixed", mixed, 40},
+        {"shift", shift_sizes, 40}, {"arrays", arrays, 4000},  {"tides", tides, 20},
     };
     target = arg_number(argc, argv, 2, 64 * MIB);
     const char *wait = argc > 3 ? argv[3] : "0", *comma = strchr(wait, ',');
@@ -184,6 +205,6 @@ int main(int argc, char **argv) {
         loops[i].run();
         return result(now_ns() - began - paused, ops), 0;
     }
-    fprintf(stderr, "usage: phases giveback|mixed|shift|arrays|tides BYTES WAIT work|sleep\n");
+    fprintf(stderr, "usage: phases giveback|random|mixed|shift|arrays|tides BYTES WAIT work|sleep\n");
     return 2;
 }

@@ -19,18 +19,18 @@ struct Bar {
 const MOST_BYTES_PER_THREAD: f64 = 256.0;
 const MIB: f64 = (1u64 << 20) as f64;
 
-/// Writes every bar that this run has the rows for; the others are named.
-pub fn table(rows: &[Row], out: &mut String) -> std::fmt::Result {
+/// Writes every bar that this run has the rows for; the others are named. `compared` are the rows that count in means.
+pub fn table(rows: &[Row], compared: &[&Row], out: &mut String) -> std::fmt::Result {
     if !rows.iter().any(|row| row.cell(BESOM).is_some()) {
         return Ok(());
     }
     let bars = [
-        ("each workload", each_workload(rows)),
+        ("each workload", each_workload(compared)),
         (
             "mean time",
-            mean(rows, Quantity::Time, 0.90, "time over all workloads ≤ 0.90 × the best single peer's"),
+            mean(compared, Quantity::Time, 0.90, "time over all workloads ≤ 0.90 × the best single peer's"),
         ),
-        ("mean memory", mean(rows, Quantity::Peak, 1.00, "peak memory ≤ 1.00 × the best single peer's")),
+        ("mean memory", mean(compared, Quantity::Peak, 1.00, "peak memory ≤ 1.00 × the best single peer's")),
         ("hot pair", hot_pair(rows)),
         ("threads", threads(rows)),
         ("flatness", flat(rows)),
@@ -48,7 +48,7 @@ pub fn table(rows: &[Row], out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn each_workload(rows: &[Row]) -> Option<Bar> {
+fn each_workload(rows: &[&Row]) -> Option<Bar> {
     let all: Vec<_> = rows.iter().filter_map(|row| ratio_to_best(row, Quantity::Time)).collect();
     let within = all.iter().filter(|(ratio, spread)| *ratio <= 1.0 + spread).count();
     let ahead = all.iter().filter(|(ratio, _)| *ratio <= 1.0).count();
@@ -57,8 +57,8 @@ fn each_workload(rows: &[Row]) -> Option<Bar> {
     (!all.is_empty()).then_some(Bar { what, figure, met: within == all.len() })
 }
 
-fn mean(rows: &[Row], quantity: Quantity, most: f64, what: &'static str) -> Option<Bar> {
-    let each = against_each(&rows.iter().collect::<Vec<_>>(), quantity);
+fn mean(rows: &[&Row], quantity: Quantity, most: f64, what: &'static str) -> Option<Bar> {
+    let each = against_each(rows, quantity);
     let best = best_single(&each)?;
     let figure = format!("{:.3} × {} ({} rows)", best.mean, best.peer, best.rows);
     Some(Bar { what, figure, met: best.mean <= most })

@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     pub allocator: Vec<String>,
 
-    /// The largest live heap, as 16g or 512m; default: 16 GiB or half of the memory
+    /// The largest live heap, as 16g or 512m; default: 16 GiB or half of the memory; 4 GiB in the medium form
     #[arg(long, value_name = "BYTES", value_parser = binary_size)]
     pub largest_heap: Option<u64>,
 
@@ -195,7 +195,8 @@ impl Options {
 
     /// Bytes of the largest live heap.
     pub fn largest_heap(&self) -> u64 {
-        self.largest_heap.unwrap_or_else(|| (memory_mib() << 19).min(16 << 30))
+        self.largest_heap
+            .unwrap_or_else(|| (memory_mib() << 19).min(self.size().pick(16 << 20, 4 << 30, 16 << 30)))
     }
 
     /// Whether the selection on the command line includes this workload.

@@ -89,7 +89,7 @@ fn churn(tools: &Tools, size: Size, list: &mut Vec<Workload>) {
 /// are left out where filling the heap takes seconds.
 fn heap(tools: &Tools, options: &Options, list: &mut Vec<Workload>) {
     let (ops, largest_kib, peers_kib) = options.size().pick(
-        (300_000, 16 << 10, u64::MAX),
+        (300_000, options.largest_heap() >> 10, u64::MAX),
         (1_000_000, options.largest_heap() >> 10, 1 << 18),
         (3_000_000, options.largest_heap() >> 10, u64::MAX),
     );
@@ -122,7 +122,7 @@ fn zeroed_and_aligned(tools: &Tools, scale: usize, list: &mut Vec<Workload>) {
     for (size, ops) in [("32", 1_000_000), ("1k", 500_000), ("64k", 10_000), ("1m", 300)] {
         add(list, tools, format!("calloc-{size}"), format!("calloc {size} {}", ops * scale));
     }
-    for (align, size, ops) in [("32", "32", 500_000), ("64", "100", 500_000), ("4k", "4k", 200_000)] {
+    for (align, size, ops) in [("32", "32", 500_000), ("64", "100", 500_000), ("4k", "4k", 50_000)] {
         add(
             list,
             tools,
@@ -133,7 +133,7 @@ fn zeroed_and_aligned(tools: &Tools, scale: usize, list: &mut Vec<Workload>) {
 }
 
 fn grow(tools: &Tools, size: Size, list: &mut Vec<Workload>) {
-    let one = size.pick("64m", "1g", "1g");
+    let one = size.pick("64m", "256m", "1g");
     add(list, tools, format!("realloc-one-{one}"), format!("grow 1 {one} 10"));
     let many = size.pick("16k", "64k", "512k");
     add(list, tools, format!("realloc-1000-{many}"), format!("grow 1000 {many} 50"));

@@ -10,44 +10,60 @@ use crate::workload::Workload;
 pub const GIVE_BACK: &str = "give-back";
 
 /// All fragmentation workloads. The full ones watch ten seconds after each phase that freed memory and take minutes.
-/// The medium ones do so after the last phase, one second after the others; the quick ones watch one second, after
-/// few phases, over small heaps.
+/// The medium ones watch one second and mostly smaller heaps, but `phases-mixed` and those that give back ten at the
+/// end; the quick ones watch one second, after few phases, over small heaps.
 pub fn workloads(tools: &Tools, options: &Options) -> Vec<Workload> {
     let size = options.size();
-    let wait = size.pick("0", "1,10", "10");
-    let add = |name: &str, bytes: &str, wait: &str, mode: &str| {
-        let loop_name = name.strip_prefix("phases-").unwrap_or("giveback");
-        let arguments = [loop_name, bytes, wait, mode];
-        Workload::command(Family::Fragmentation, name, Task::new(tools.path("phases"), arguments))
-            .watched(at_once(bytes))
+    let add = |name: &str, bytes: &str, wait: &str| {
+        phases(tools, name, name.trim_start_matches("phases-"), bytes, wait, "work")
     };
+    let wait = size.pick("0", "1", "10");
+    let last = size.pick("0", "1,10", "10");
+    let large = format!("{}m", give_back_mib(options));
+    let half = size.pick("64m", "512m", &large);
+    let end = size.pick("1", "10", "10");
     let mut list = vec![
-        add("phases-mixed", size.pick("32m", "128m", "512m"), wait, "work"),
-        add("phases-shift", size.pick("32m", "128m", "512m"), wait, "work"),
-        add("phases-arrays", size.pick("128m", "512m", "1g"), wait, "work"),
-        add("phases-tides", size.pick("16m", "64m", "256m"), wait, "work"),
-        give_back(tools, options, GIVE_BACK, "work"),
+        add("phases-mixed", size.pick("32m", "128m", "512m"), last),
+        add("phases-shift", size.pick("32m", "128m", "512m"), wait),
+        add("phases-arrays", size.pick("128m", "512m", "1g"), wait),
+        add("phases-tides", size.pick("16m", "64m", "256m"), wait),
+        phases(tools, GIVE_BACK, "giveback", &large, end, "work"),
+        phases(tools, "give-back-random", "random", half, end, "work"),
     ];
-    if size != Size::Quick {
-        list.push(give_back(tools, options, "give-back-asleep", "sleep"));
+    match size {
+        Size::Quick => {}
+        // The bar's heap takes seconds to fill; the peers get one that takes less.
+        Size::Medium => {
+            list.push(phases(tools, "give-back-512m", "giveback", half, end, "work"));
+            let bar = list.remove(4).alone();
+            list.push(bar);
+        }
+        Size::Full => list.push(phases(tools, "give-back-asleep", "giveback", &large, end, "sleep")),
     }
     list
 }
 
-/// One large heap, most of which is freed; watched while the program works a little or sleeps.
-pub fn give_back(tools: &Tools, options: &Options, name: &str, mode: &str) -> Workload {
-    // The heap of the bar is 4 GiB; a small machine gets a third of its memory, the sleeper of the medium bench less.
+/// A heap that is given back by a program that then sleeps.
+pub fn asleep(tools: &Tools, options: &Options, name: &str) -> Workload {
+    let large = format!("{}m", give_back_mib(options));
+    let bytes = options.size().pick("64m", "512m", &large);
+    phases(tools, name, "giveback", bytes, options.size().pick("1", "10", "10"), "sleep")
+}
+
+/// The heap of the bar is 4 GiB; a small machine gets a third of its memory.
+fn give_back_mib(options: &Options) -> u64 {
     let large = (memory_mib() / 3).min(4096).min(options.largest_heap() >> 20);
-    let mib = options.size().pick(64, if mode == "sleep" { large / 4 } else { large }, large);
-    let bytes = format!("{mib}m");
-    let wait = options.size().pick("1", "10", "10");
-    let task = Task::new(tools.path("phases"), ["giveback", &bytes, wait, mode]);
-    Workload::command(Family::Fragmentation, name, task).watched(at_once(&bytes))
+    options.size().pick(64, large, large)
+}
+
+fn phases(tools: &Tools, name: &str, which: &str, bytes: &str, wait: &str, mode: &str) -> Workload {
+    let task = Task::new(tools.path("phases"), [which, bytes, wait, mode]);
+    Workload::command(Family::Fragmentation, name, task).watched(at_once(bytes))
 }
 
 /// How many heaps of this size may exist at once, with room to spare for those that never give anything back.
 fn at_once(bytes: &str) -> usize {
     let digits = bytes.trim_end_matches(char::is_alphabetic);
     let mib = digits.parse().unwrap_or(1) * if bytes.ends_with('g') { 1024 } else { 1 };
-    (memory_mib() / 2 / (mib * 5 / 4)).clamp(1, 8) as usize
+    (memory_mib() / 2 / (mib * 5 / 4)).clamp(1, 12) as usize
 }

@@ -33,7 +33,7 @@ pub fn names(tools: &Tools, options: &Options) -> Vec<&'static str> {
 type Candidate<'a> = Box<dyn Fn() -> Result<Workload, String> + 'a>;
 
 fn candidates<'a>(tools: &'a Tools, options: &'a Options) -> Vec<(&'static str, Candidate<'a>)> {
-    let scale = options.size().pick(1, 4, 20);
+    let scale = options.size().pick(1, 3, 20);
     let program = move |name, package| install::program(name, package, options.no_install);
     let script = move |file: &str| source_folder().join(file).into_os_string();
     let amount = move |number: usize| (number * scale).to_string().into();

@@ -5,6 +5,7 @@ use crate::cli::{Family, Options, Size};
 use crate::install::Missing;
 use crate::machine::Machine;
 use crate::peers::{Allocator, BESOM};
+use crate::programs::START_UP;
 use crate::ratios::{Quantity, against_each, best, best_single, peers, ratio, ratio_to_best, relative_means};
 use crate::runner::{BARE, Cell, Row};
 use crate::sections;
@@ -43,9 +44,10 @@ impl Report {
         self.rows.iter().filter(|row| row.family == family).collect()
     }
 
-    /// The rows in which allocators are compared, and not options.
+    /// The rows that count in means: allocators are compared, not options, and all of them are loaded, which the C
+    /// library's is not for the start-up.
     pub fn compared(&self) -> Vec<&Row> {
-        self.rows.iter().filter(|row| row.family != Family::Options).collect()
+        self.rows.iter().filter(|row| row.family != Family::Options && row.workload != START_UP).collect()
     }
 
     /// Writes report.md and report.json; the pictures are listed, not drawn.
@@ -63,7 +65,7 @@ impl Report {
 
     fn markdown(&self, pictures: &[String], out: &mut String) -> std::fmt::Result {
         self.header(out)?;
-        bars::table(&self.rows, out)?;
+        bars::table(&self.rows, &self.compared(), out)?;
         self.means(out)?;
         self.behind(out)?;
         sections::limit(&self.rows, out)?;
@@ -127,7 +129,8 @@ impl Report {
                 quantity.name()
             )?;
             for family in Family::ALL {
-                mean_line(family.name(), &self.family(family), quantity, out)?;
+                let rows: Vec<_> = self.compared().into_iter().filter(|row| row.family == family).collect();
+                mean_line(family.name(), &rows, quantity, out)?;
             }
             let all = self.compared();
             mean_line("**all**", &all, quantity, out)?;
@@ -145,8 +148,8 @@ impl Report {
         for quantity in [Quantity::Time, Quantity::Peak] {
             writeln!(out, "\n## Behind the best peer by more than the spread: {}\n", quantity.name())?;
             let mut worst: Vec<_> = self
-                .rows
-                .iter()
+                .compared()
+                .into_iter()
                 .filter_map(|row| ratio_to_best(row, quantity).map(|(ratio, spread)| (row, ratio, spread)))
                 .filter(|(_, ratio, spread)| *ratio > 1.0 + spread)
                 .collect();

@@ -109,15 +109,17 @@ pub fn bytes_per_thread(rows: &[Row]) -> Vec<(String, f64)> {
         })
         .collect();
     crowds.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let (Some((few, from)), Some((many, to))) = (crowds.first(), crowds.last()) else { return Vec::new() };
-    if from == to {
-        return Vec::new();
-    }
-    let slope =
-        |name: &str| Some((many.cell(name)?.peak.value - few.cell(name)?.peak.value) * 1024.0 / (to - from));
-    let Some(bare) = slope(BARE) else { return Vec::new() };
-    let names = many.cells.iter().map(|cell| &cell.allocator).filter(|name| *name != BARE);
-    names.filter_map(|name| Some((name.clone(), slope(name)? - bare))).collect()
+    // From the smallest to the largest crowd that it has.
+    let slope = |name: &str| {
+        let both =
+            |(row, at): &(&Row, f64)| Some((row.cell(name)?.peak.value, row.cell(BARE)?.peak.value, *at));
+        let (few, many) = (crowds.iter().find_map(both)?, crowds.iter().rev().find_map(both)?);
+        let threads = many.2 - few.2;
+        (threads > 0.0).then(|| ((many.0 - few.0) - (many.1 - few.1)) * 1024.0 / threads)
+    };
+    let Some((few, _)) = crowds.first() else { return Vec::new() };
+    let names = few.cells.iter().map(|cell| &cell.allocator).filter(|name| *name != BARE);
+    names.filter_map(|name| Some((name.clone(), slope(name)?))).collect()
 }
 
 /// Whether memory grows with the number of threads.
@@ -129,7 +131,7 @@ pub fn threads(rows: &[Row], out: &mut String) -> Result {
     writeln!(out, "\n## Memory that one more thread costs\n")?;
     writeln!(
         out,
-        "Peak memory with the most threads less that with a tenth of them, by the difference in threads, less the \
+        "Peak memory with the most threads less that with the fewest, by the difference in threads, less the \
          same of a control whose threads have equal objects in mapped memory. Each thread has 20 objects of \
          together about 300 bytes.\n"
     )?;

@@ -57,12 +57,12 @@ fn huge_pages(tools: &Tools, options: &Arguments) -> Vec<Workload> {
         row("thp: true", Task::new("/bin/true", [""; 0])),
     ];
     let script = source_folder().join("tables.pl").into_os_string();
-    rows.push(row("thp: perl", Task::new("perl", [script, size.pick("1", "4", "20").into()])));
+    rows.push(row("thp: perl", Task::new("perl", [script, size.pick("1", "3", "20").into()])));
     rows
 }
 
 fn asleep(tools: &Tools, options: &Arguments) -> Workload {
-    let mut workload = phases::give_back(tools, options, "scavenge_thread: give-back-asleep", "sleep");
+    let mut workload = phases::asleep(tools, options, "scavenge_thread: give-back-asleep");
     workload.family = Family::Options;
     workload
 }
