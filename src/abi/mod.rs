@@ -21,3 +21,5 @@ mod vfork;
 
 pub use api::{release_free_memory, stats};
 pub use global_alloc::Besom;
+#[cfg(all(feature = "shared", not(test)))]
+pub(crate) use global_alloc::OutOfLine;

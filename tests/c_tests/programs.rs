@@ -71,6 +71,7 @@ programs! {
         err_ulimit
         err_ulimit_small
         err_ulimit_threads
+        life_atfork_early
         life_atfork_handlers
         life_cancel
         life_clone
