@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 LIB := $(CURDIR)/target/release/libbesom.so
-BUILD := $(CARGO) rustc --release --locked --lib --features shared
+BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
 .PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
@@ -11,8 +11,8 @@ all: lib
 
 # Two crate types from one source, asked for here so that a Rust dependant builds neither.
 lib: deps-cc
-	$(BUILD) --crate-type cdylib
-	$(BUILD) --crate-type staticlib
+	$(BUILD) --features dlopen --crate-type cdylib
+	$(BUILD) --features shared --crate-type staticlib
 
 # Rust programs need a linker: the one of the C compiler.
 deps-cc:
@@ -43,7 +43,7 @@ clippy: deps-cc
 	$(CARGO) clippy --locked --all-targets --features leak -- -D warnings
 	$(CARGO) clippy --locked --lib -- -D warnings
 	$(CARGO) clippy --locked --lib --features override -- -D warnings
-	$(CARGO) clippy --locked --lib --release --features shared -- -D warnings
+	$(CARGO) clippy --locked --lib --release --features dlopen -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features leak

@@ -5,6 +5,8 @@ mod api;
 mod c;
 #[cfg(feature = "override")]
 mod cxx;
+#[cfg(feature = "dlopen")]
+mod dlopen;
 #[cfg(all(feature = "leak", feature = "override"))]
 mod exit;
 #[cfg(feature = "override")]

@@ -78,6 +78,7 @@ programs! {
         life_constructor
         life_constructor_preloaded
         life_constructor_preloaded_after
+        life_deepbind
         life_dlopen
         life_dlopen_threads
         life_exit_under_load
