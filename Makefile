@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs test-overcommit clean
 
 all: lib
 
@@ -74,6 +74,10 @@ loom:
 test-programs: lib
 	tests/install-test-deps.sh --all
 	tests/test-programs.sh
+
+# The programs about limits where the kernel does not overcommit: changes a setting of the whole machine.
+test-overcommit: deps lib
+	tests/test-overcommit.sh
 
 clean:
 	$(CARGO) clean
