@@ -2,17 +2,17 @@
 
 CARGO ?= cargo
 LIB := $(CURDIR)/target/release/libbesom.so
-BUILD := $(CARGO) rustc --release --locked --lib --features shared
+BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling stress loom test-programs clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling stress loom test-programs test-overcommit clean
 
 all: lib
 
 # Two crate types from one source, asked for here so that a Rust dependant builds neither.
 lib: deps-cc
-	$(BUILD) --crate-type cdylib
-	$(BUILD) --crate-type staticlib
+	$(BUILD) --features dlopen --crate-type cdylib
+	$(BUILD) --features shared --crate-type staticlib
 
 # Rust programs need a linker: the one of the C compiler.
 deps-cc:
@@ -43,7 +43,7 @@ clippy: deps-cc
 	$(CARGO) clippy --locked --all-targets --features leak -- -D warnings
 	$(CARGO) clippy --locked --lib -- -D warnings
 	$(CARGO) clippy --locked --lib --features override -- -D warnings
-	$(CARGO) clippy --locked --lib --release --features shared -- -D warnings
+	$(CARGO) clippy --locked --lib --release --features dlopen -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features leak
@@ -86,6 +86,10 @@ loom:
 test-programs: lib
 	tests/install-test-deps.sh --all
 	tests/test-programs.sh
+
+# The programs about limits where the kernel does not overcommit: changes a setting of the whole machine.
+test-overcommit: deps lib
+	tests/test-overcommit.sh
 
 clean:
 	$(CARGO) clean

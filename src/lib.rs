@@ -54,7 +54,7 @@ pub use stats::{CacheMode, ClassStats, Stats};
 /// The report's memory in libbesom.so: in leak mode all of it is served by `heap::arena`.
 #[cfg(all(feature = "shared", not(test)))]
 #[global_allocator]
-static GLOBAL: Besom = Besom;
+static GLOBAL: abi::OutOfLine = abi::OutOfLine;
 
 // The precompiled `alloc` crate refers to these two in its unwind tables and landing pads. Nothing here
 // unwinds, and foreign exceptions do not pass through these frames, so they are never called. Weak: a

@@ -71,6 +71,7 @@ need_for_programs() {
     need node nodejs
     need ruby ruby
     need php php-cli
+    [ "$(php -m 2>/dev/null | grep -cxE "intl|mbstring|dom")" = 3 ] || missing+=(php-intl php-mbstring php-xml)
     need javac default-jdk-headless
     need stress-ng stress-ng
     need chromium chromium

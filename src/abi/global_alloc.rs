@@ -44,3 +44,37 @@ unsafe impl GlobalAlloc for Besom {
         unsafe { heap::realloc_layout(object, layout.size(), layout.align(), new_size) }
     }
 }
+
+/// The same for the report's own memory in libbesom.so: a fast path inlined into each of its few hundred
+/// requests would have a restartable section there, whose descriptor the dynamic linker relocates at every
+/// start.
+#[cfg(all(feature = "shared", not(test)))]
+pub(crate) struct OutOfLine;
+
+// SAFETY: as for `Besom`, which does it all.
+#[cfg(all(feature = "shared", not(test)))]
+unsafe impl GlobalAlloc for OutOfLine {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on to the caller.
+        unsafe { Besom.alloc(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on to the caller.
+        unsafe { Besom.alloc_zeroed(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
+        // SAFETY: passed on to the caller.
+        unsafe { Besom.dealloc(object, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc(&self, object: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: passed on to the caller.
+        unsafe { Besom.realloc(object, layout, new_size) }
+    }
+}

@@ -24,7 +24,9 @@ extern "C" fn constructor() {
         message::keep_output();
     }
     #[cfg(feature = "leak")]
-    crate::leak::init(may_be_bypassed);
+    if config::is_on(Key::Leak) {
+        crate::leak::init(may_be_bypassed);
+    }
     #[cfg(not(feature = "leak"))]
     if config::is_on(Key::Leak) {
         message::say!("leak=1 needs besom built with its feature 'leak'; objects are tracked, not reported");
@@ -33,7 +35,7 @@ extern "C" fn constructor() {
     // allocates, which the heap can serve by now; it fails only without memory, and then fork is as
     // safe as with an allocator that registers nothing.
     unsafe {
-        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+        register_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
@@ -52,16 +54,35 @@ fn may_be_bypassed() -> bool {
 fn may_be_bypassed() -> bool {
     true
 }
+/// `pthread_atfork(3)`. In libbesom.so by the function behind it: glibc's own is linked into every library
+/// that calls it, together with a procedure linkage table, and would lie apart from the code of the start.
+///
+/// # Safety
+/// The functions stay as long as the process.
+unsafe fn register_atfork(prepare: Handler, parent: Handler, child: Handler) {
+    #[cfg(all(feature = "shared", target_env = "gnu"))]
+    // SAFETY: passed on to the caller. No library is named, so no unloading takes the handlers away.
+    unsafe {
+        __register_atfork(prepare, parent, child, core::ptr::null_mut());
+    }
+    #[cfg(not(all(feature = "shared", target_env = "gnu")))]
+    // SAFETY: passed on to the caller.
+    unsafe {
+        libc::pthread_atfork(Some(prepare), Some(parent), Some(child));
+    }
+}
+
+type Handler = unsafe extern "C" fn();
 
 unsafe extern "C" {
+    #[cfg(all(feature = "shared", target_env = "gnu"))]
+    fn __register_atfork(prepare: Handler, parent: Handler, child: Handler, library: *mut c_void) -> c_int;
     /// glibc's `on_exit(3)`: as `atexit`, but the handler learns the exit status.
     fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
 }
 
 unsafe extern "C" fn before_fork() {
-    heap::fork::prepare();
-    #[cfg(feature = "leak")]
-    crate::leak::before_fork();
+    heap::fork::begin();
 }
 
 unsafe extern "C" fn after_fork_in_parent() {
@@ -82,7 +103,7 @@ unsafe fn after_fork(in_child: bool) {
     // The leak finder may start a thread, which allocates, so its part in the child comes last.
     // SAFETY: passed on to the caller.
     unsafe {
-        heap::fork::release(in_child);
+        heap::fork::end(in_child);
         #[cfg(feature = "leak")]
         crate::leak::after_fork(in_child);
     }
@@ -123,7 +144,7 @@ fn check_at_exit(status: c_int) {
 #[cfg(feature = "leak")]
 fn checked_status(status: c_int, check: impl FnOnce() -> Option<Totals>) -> c_int {
     use crate::leak::hooks;
-    if !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
+    if !crate::leak::is_on() || !config::is_on(Key::LeakAtExit) || hooks::is_turned_off() {
         return status;
     }
     let leaked = check().is_some_and(|totals| totals.leaked().blocks > 0);

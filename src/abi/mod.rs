@@ -5,6 +5,8 @@ mod api;
 mod c;
 #[cfg(feature = "override")]
 mod cxx;
+#[cfg(feature = "dlopen")]
+mod dlopen;
 #[cfg(all(feature = "leak", feature = "override"))]
 mod exit;
 #[cfg(feature = "override")]
@@ -21,3 +23,5 @@ mod vfork;
 
 pub use api::{release_free_memory, stats};
 pub use global_alloc::Besom;
+#[cfg(all(feature = "shared", not(test)))]
+pub(crate) use global_alloc::OutOfLine;

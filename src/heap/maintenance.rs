@@ -1,7 +1,7 @@
 //! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
 //! `scavenge_thread` asks for one.
 
-use super::{central, large, mcache, pages, run_cache};
+use super::{central, fork, large, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
@@ -92,6 +92,9 @@ fn look(now: u64) {
 pub(crate) fn release_free_memory() -> usize {
     if !super::is_started() {
         return 0;
+    }
+    if fork::is_holder() {
+        return fork::step_aside(release_free_memory);
     }
     mcache::drain();
     central::trim_transfers(true);

@@ -215,6 +215,9 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
     if !ensure_started() {
         return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
     }
+    if fork::is_holder() {
+        return fork::step_aside(|| alloc_slow(request));
+    }
     if mcache::is_tracked() && arena::is_active() {
         // The heap's locks may be held by threads that are stopped: nothing below may run.
         // SAFETY: the arena is active for this thread.
@@ -277,6 +280,9 @@ pub(crate) fn free_slow(object: Addr, operation: Operation) {
     }
     if !ensure_started() {
         operation.bad_pointer(object);
+    }
+    if fork::is_holder() {
+        return fork::step_aside(|| free_slow(object, operation));
     }
     if mcache::is_tracked() {
         if arena::is_active() {

@@ -1,7 +1,7 @@
 //! Changing an object's size: in place where its class stays the same, by page tables where it is large.
 
 use super::size_class::{LARGE_PAGES, TINY_PAGES};
-use super::{Operation, arena, large, mcache, page_map, span, tracking, usable_bytes};
+use super::{Operation, arena, fork, large, mcache, page_map, span, tracking, usable_bytes};
 use crate::base::{Addr, PAGE_BYTES};
 use core::ptr::null_mut;
 
@@ -106,6 +106,9 @@ fn resize_large(object: Addr, bytes: usize) -> Option<*mut u8> {
     let span = span::containing(object)?;
     if bytes > isize::MAX as usize {
         return None;
+    }
+    if fork::is_holder() {
+        return fork::step_aside(|| resize_large(object, bytes));
     }
     if large::resize_in_place(span, bytes) {
         note_resize(object, bytes);

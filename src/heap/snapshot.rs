@@ -1,12 +1,15 @@
 //! Filling in the statistics.
 
 use super::size_class::{CLASSES, OBJECT_BYTES, TINY_BLOCK, TINY_BLOCK_BYTES};
-use super::{central, large, mcache, pages, tracking};
+use super::{central, fork, large, mcache, pages, tracking};
 use crate::base::PAGE_BYTES;
 use crate::stats::{ClassStats, Stats};
 
 /// The heap as it is now.
 pub(crate) fn snapshot() -> Stats {
+    if fork::is_holder() {
+        return fork::step_aside(snapshot);
+    }
     let cached = mcache::cached_objects();
     let class_stats = |class: usize| {
         let counts = central::counts(class);

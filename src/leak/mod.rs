@@ -52,6 +52,8 @@ pub(crate) fn process() -> u32 {
 
 /// Gets ready, in leak mode: once, before `main`, when libc works and the heap has started. `may_be_bypassed`
 /// tells whether the program may allocate elsewhere.
+#[cold]
+#[inline(never)]
 pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     PROCESS.store(message::process_id(), Relaxed);
     if let Some(text) = environment::variable(b"LSAN_OPTIONS") {
@@ -68,6 +70,7 @@ pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     }
     check::set_program_suppressions(hooks::default_suppressions());
     capture::init();
+    heap::fork::set_companion(&FORK_LOCK);
     roots::learn();
     excuse_early_objects();
     tracking::set_capture(on_alloc);
@@ -113,18 +116,15 @@ pub(crate) fn own_ranges(each: &mut dyn FnMut(stop_world::Range)) {
     capture::for_each_mapping(&mut add);
 }
 
-/// Before a fork of the program's.
-pub(crate) fn before_fork() {
-    capture::before_fork();
-}
+/// The lock of the captures, held around forks.
+static FORK_LOCK: heap::fork::Companion =
+    heap::fork::Companion { take: capture::before_fork, give: capture::after_fork };
 
 /// After a fork of the program's.
 ///
 /// # Safety
-/// After [`before_fork`], in the same thread or its copy in the child.
+/// In the thread that forked or its copy in the child, with no lock held.
 pub(crate) unsafe fn after_fork(in_child: bool) {
-    // SAFETY: passed on to the caller.
-    unsafe { capture::after_fork(in_child) };
     if in_child {
         PROCESS.store(message::process_id(), Relaxed);
         stop_world::reset_after_fork();

@@ -71,12 +71,14 @@ programs! {
         err_ulimit
         err_ulimit_small
         err_ulimit_threads
+        life_atfork_early
         life_atfork_handlers
         life_cancel
         life_clone
         life_constructor
         life_constructor_preloaded
         life_constructor_preloaded_after
+        life_deepbind
         life_dlopen
         life_dlopen_threads
         life_exit_under_load

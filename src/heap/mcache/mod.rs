@@ -119,7 +119,9 @@ static CPUS_SEEN: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn init(use_rseq: bool, tracked: bool) {
     TRACKED.store(tracked, Relaxed);
     FAST_TABLE.init();
-    TRACKED_TABLE.init();
+    if tracked {
+        TRACKED_TABLE.init();
+    }
     shard::init();
     if let Some(area) = use_rseq.then(rseq::find).flatten() {
         #[cfg(not(all(besom_measure, target_arch = "x86_64")))]

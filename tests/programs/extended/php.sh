@@ -4,3 +4,4 @@
 probe php -r '1;'
 USE_ZEND_ALLOC=0 same php -d memory_limit=-1 "$(dirname "$0")/heap.php"
 same php -d memory_limit=-1 "$(dirname "$0")/heap.php"
+same php "$(dirname "$0")/extensions.php"
