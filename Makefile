@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib --features shared
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro bench-leaks stress loom test-programs clean
 
 all: lib
 
@@ -58,6 +58,10 @@ bench-quick: lib
 # The Rust interface alone, by criterion.
 bench-micro:
 	$(CARGO) bench --locked --bench micro
+
+# Leak mode, against LeakSanitizer and valgrind: an hour, most of it valgrind's.
+bench-leaks: lib
+	python3 benches/leaks/run.py
 
 # The tests that depend on chance, many times over.
 stress: deps lib
