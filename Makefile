@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling stress loom test-programs test-overcommit clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling bench-leaks stress loom test-programs test-overcommit clean
 
 all: lib
 
@@ -70,6 +70,10 @@ bench-micro:
 # What many CPUs, threads and bytes cost: docs/scaling.md.
 bench-scaling:
 	RUSTFLAGS="--cfg besom_measure" $(CARGO) run --release --locked --manifest-path benches/scaling/Cargo.toml
+
+# Leak mode, against LeakSanitizer and valgrind: an hour, most of it valgrind's.
+bench-leaks: lib
+	python3 benches/leaks/run.py
 
 # The tests that depend on chance, many times over.
 stress: deps lib

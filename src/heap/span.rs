@@ -6,8 +6,8 @@
 
 use super::page_map::{self, PageId};
 use super::size_class::{self, MAX_OBJECTS_PER_SPAN, OBJECT_BYTES, SPAN_OBJECTS, SPAN_PAGES};
-use crate::base::addr::prefetch;
 use crate::base::{Addr, PAGE_BYTES, bitmap};
+use crate::sys::cpu;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
@@ -129,8 +129,8 @@ impl Span {
     #[inline]
     pub(super) fn prefetch(&self) {
         let at = Addr::of(self);
-        prefetch(at);
-        prefetch(at.plus(CACHE_LINE_BYTES));
+        cpu::prefetch(at.0);
+        cpu::prefetch(at.0 + CACHE_LINE_BYTES);
     }
 
     /// What the span is used for.

@@ -15,7 +15,7 @@ use super::own_memory::{self, Buffer, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
 use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
-use super::trace::{Phase, Times};
+use super::trace::{Milliseconds, Phase, Times};
 use super::{capture, depot, frame};
 use crate::base::Addr;
 use crate::config::{self, Key};
@@ -111,6 +111,8 @@ struct Result {
     live_bytes: usize,
     live_blocks: usize,
     scanned_bytes: usize,
+    /// Nanoseconds of processor time that marking from the roots took.
+    mark_cpu: u64,
     /// Lost objects that the process is told of, and those beyond.
     lost: usize,
     forgotten: usize,
@@ -370,7 +372,9 @@ fn try_work(
     let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
     let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?;
+    let cpu_before = time::process_cpu_nanoseconds();
     let mut notes = mark_from_roots(&marker, world, in_place)?;
+    result.mark_cpu = time::process_cpu_nanoseconds() - cpu_before;
     times.note(Phase::Mark);
 
     let mut options = ReportOptions::from_config();
@@ -583,12 +587,13 @@ fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {
     let lost = result.totals.leaked();
     let live = (result.live_bytes, result.live_blocks);
     say!(
-        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes; live {} bytes in {} blocks, lost {} in {}, reclaimed {reclaimed} blocks",
+        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes in {} of CPU; live {} bytes in {} blocks, lost {} in {}, reclaimed {reclaimed} blocks",
         trigger.name(),
         result.times,
         paused.pause(),
         result.workers,
         result.scanned_bytes,
+        Milliseconds(result.mark_cpu),
         live.0,
         live.1,
         lost.bytes,

@@ -48,7 +48,7 @@ impl Times {
 }
 
 /// Nanoseconds shown as milliseconds.
-pub(crate) struct Milliseconds(u64);
+pub(crate) struct Milliseconds(pub(super) u64);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

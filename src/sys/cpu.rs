@@ -21,3 +21,18 @@ pub(crate) fn yield_now() {
     // SAFETY: sched_yield has no arguments and no effect on memory.
     let _ = unsafe { call(libc::SYS_sched_yield, [0; 6]) };
 }
+
+/// Asks for the cache line at `at`, which will soon be read. A hint: any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint and faults nowhere.
+    unsafe {
+        core::arch::asm!("prefetcht0 byte ptr [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+}

@@ -340,9 +340,20 @@ unsafe fn run_to_memo(
         if memo.is_at(*next, pc, sp, bp) {
             break Stop::Met(*next);
         }
-        let entry = rules.entry(place);
-        if !entry.rule_for(Key::new(pc)).is_frame() {
-            break Stop::Slow;
+        let key = Key::new(pc);
+        let mut entry = rules.entry(place);
+        if !entry.rule_for(key).is_frame() {
+            // Another caller than predicted: its entry mostly stands where the hash says.
+            let preferred = key.place();
+            entry = rules.entry(preferred);
+            if !entry.rule_for(key).is_frame() {
+                break Stop::Slow;
+            }
+            // Not every time, or threads would fight over the line of a function with many callers.
+            if memo.one_in_16() || !rules.has_prediction(callee) {
+                rules.predict(callee, preferred);
+            }
+            place = preferred;
         }
         let rule = entry.rule();
         let base = if rule.is_on_sp() {

@@ -10,6 +10,7 @@ use crate::heap::span::{self, Span};
 use crate::heap::tracking::{self, Record};
 use crate::leak::own_memory::{self, NoMemory};
 use crate::leak::peek;
+use crate::sys::cpu;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const WORD_BYTES: usize = size_of::<usize>();
@@ -190,16 +191,7 @@ impl Frozen for HeapImage {
 
     #[inline(always)]
     fn prefetch(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch is a hint and faults nowhere.
-        unsafe {
-            core::arch::asm!("prefetcht0 byte ptr [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: as above.
-        unsafe {
-            core::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
-        }
+        cpu::prefetch(at);
     }
 }
 

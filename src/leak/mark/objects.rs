@@ -3,6 +3,7 @@
 use super::frozen::{Frozen, Hit};
 use crate::base::Addr;
 use crate::leak::own_memory::{self, NoMemory};
+use crate::sys::cpu;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// What is known of an object. A pass from the roots on, then from what is possibly lost and from what is
@@ -33,6 +34,11 @@ const COLOR_MASK: u8 = 7;
 const NOSCAN: u8 = 8;
 /// The program asked not to report it.
 const IGNORED: u8 = 16;
+/// The upper bits: words at the end of the object's place that were not requested, so that marking need not
+/// look at the object's record, which is another cache line; `MANY_SPARE` for that many or more.
+const SPARE_SHIFT: u32 = 5;
+const MANY_SPARE: usize = 7;
+const WORD_BYTES: usize = size_of::<usize>();
 
 impl Color {
     fn of(byte: u8) -> Self {
@@ -65,7 +71,9 @@ impl<F: Frozen> Objects<F> {
         objects.frozen.for_each(&mut |hit, note| {
             let noscan = if note.noscan { NOSCAN } else { 0 };
             let ignored = if note.ignored { IGNORED } else { 0 };
-            objects.mark(hit.number).store(Color::White as u8 | noscan | ignored, Relaxed);
+            let spare = (hit.bytes / WORD_BYTES).saturating_sub(note.requested / WORD_BYTES).min(MANY_SPARE);
+            let spare = (spare as u8) << SPARE_SHIFT;
+            objects.mark(hit.number).store(Color::White as u8 | noscan | ignored | spare, Relaxed);
             live = (live.0 + note.requested, live.1 + 1);
         });
         objects.live = live;
@@ -109,6 +117,24 @@ impl<F: Frozen> Objects<F> {
         false
     }
 
+    /// As [`Self::paint`], if no other thread paints at the same time.
+    #[inline]
+    pub(super) fn paint_alone(&self, number: u32, limit: Color, color: Color) -> bool {
+        let mark = self.mark(number);
+        let old = mark.load(Relaxed);
+        let paints = Color::of(old) != Color::Free && Color::of(old) < limit;
+        if paints {
+            mark.store(old & !COLOR_MASK | color as u8, Relaxed);
+        }
+        paints
+    }
+
+    /// The object's colour will soon be asked for.
+    #[inline]
+    pub(super) fn prefetch(&self, number: u32) {
+        cpu::prefetch(self.marks.0 + number as usize);
+    }
+
     /// Paints an object, whatever its colour.
     pub(super) fn repaint(&self, number: u32, color: Color) {
         let mark = self.mark(number);
@@ -126,7 +152,16 @@ impl<F: Frozen> Objects<F> {
         self.mark(number).load(Relaxed) & IGNORED != 0
     }
 
-    /// The words of an object that were requested: the rest of its place may hold what an earlier object
+    /// As [`Self::extent`], with whole words only.
+    #[inline]
+    pub(super) fn word_extent(&self, hit: Hit) -> (usize, usize) {
+        match (self.mark(hit.number).load(Relaxed) >> SPARE_SHIFT) as usize {
+            MANY_SPARE => self.extent(hit),
+            spare => (hit.start, hit.start + hit.bytes / WORD_BYTES * WORD_BYTES - spare * WORD_BYTES),
+        }
+    }
+
+    /// The bytes of an object that were requested: the rest of its place may hold what an earlier object
     /// left there.
     #[inline]
     pub(super) fn extent(&self, hit: Hit) -> (usize, usize) {

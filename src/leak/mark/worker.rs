@@ -15,7 +15,9 @@ use core::sync::atomic::{
 /// Longer ranges are cut, so that several workers can share them (Go's "oblets").
 const MAX_SCAN_BYTES: usize = 128 << 10;
 /// Items between the prefetch of a range and its scan: about as many as a core can have misses open.
-const PREFETCH_DISTANCE: usize = 8;
+const PREFETCH_DISTANCE: usize = 16;
+/// Pointers between the prefetch of an object's mark and its painting.
+const MARK_DISTANCE: usize = 16;
 /// Stack of a worker thread: its prefetch queue and a few frames.
 const WORKER_STACK_BYTES: usize = 64 << 10;
 const WORD_BYTES: usize = size_of::<usize>();
@@ -69,8 +71,14 @@ impl<'a, F: Frozen> Marker<'a, F> {
 
     /// Calls `visit` for every word of an object that may be a pointer.
     pub(super) fn for_each_word_of(&self, hit: Hit, visit: impl FnMut(usize)) {
-        let (start, end) = self.objects.extent(hit);
+        let (start, end) = self.extent_to_scan(hit);
         self.objects.frozen().for_each_word(start, end, self.step, visit);
+    }
+
+    /// What of an object is scanned: if pointers may lie at any address, the last ones may end in the last bytes.
+    #[inline]
+    fn extent_to_scan(&self, hit: Hit) -> (usize, usize) {
+        if self.step == WORD_BYTES { self.objects.word_extent(hit) } else { self.objects.extent(hit) }
     }
 
     /// Takes the object around `at` for reachable, without following it.
@@ -146,12 +154,24 @@ struct Worker<'m, 'a, F: Frozen> {
     /// Ranges whose first line is on its way from memory, oldest at `next`.
     ahead: [Item; PREFETCH_DISTANCE],
     next: usize,
+    /// Objects that were pointed at, whose marks are on their way, oldest at `next_met`.
+    met: [Option<Hit>; MARK_DISTANCE],
+    next_met: usize,
     scanned: usize,
 }
 
 impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     fn new(marker: &'m Marker<'a, F>, pass: Pass) -> Self {
-        Self { marker, pass, buffer: None, ahead: [Item::default(); PREFETCH_DISTANCE], next: 0, scanned: 0 }
+        Self {
+            marker,
+            pass,
+            buffer: None,
+            ahead: [Item::default(); PREFETCH_DISTANCE],
+            next: 0,
+            met: [None; MARK_DISTANCE],
+            next_met: 0,
+            scanned: 0,
+        }
     }
 
     /// Scans until no worker that has begun has anything left. One that begins later finds the lists as
@@ -167,7 +187,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 self.next = (self.next + 1) % PREFETCH_DISTANCE;
                 self.scan(due);
             }
-            if self.scan_ahead() {
+            if self.grey_met() || self.scan_ahead() {
                 continue;
             }
             if !self.wait_for_work() {
@@ -203,6 +223,14 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         let from = buffer.len as usize;
         half.items[..half.len as usize].copy_from_slice(&buffer.items[from..from + half.len as usize]);
         marker.pool.put_full(other);
+    }
+
+    /// Paints what was met and not painted yet; `false` if there was nothing.
+    fn grey_met(&mut self) -> bool {
+        let met = core::mem::take(&mut self.met);
+        let some = met.iter().any(Option::is_some);
+        met.into_iter().flatten().for_each(|hit| self.grey(hit));
+        some
     }
 
     /// Scans what was prefetched; `false` if there was nothing.
@@ -251,7 +279,12 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     fn visit(&mut self, word: usize) {
         let Some(hit) = self.marker.objects.frozen().find(word) else { return };
         if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
-            self.grey(hit);
+            self.marker.objects.prefetch(hit.number);
+            let due = self.met[self.next_met].replace(hit);
+            self.next_met = (self.next_met + 1) % MARK_DISTANCE;
+            if let Some(due) = due {
+                self.grey(due);
+            }
         } else {
             self.marker.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
         }
@@ -266,14 +299,20 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     /// Paints an object; the first to do so has it scanned.
     #[inline]
     fn grey(&mut self, hit: Hit) {
-        if self.marker.objects.paint(hit.number, self.pass.color, self.pass.color) {
+        let objects = self.marker.objects;
+        let is_first = if self.marker.workers == 1 {
+            objects.paint_alone(hit.number, self.pass.color, self.pass.color)
+        } else {
+            objects.paint(hit.number, self.pass.color, self.pass.color)
+        };
+        if is_first {
             self.push_object(hit);
         }
     }
 
     fn push_object(&mut self, hit: Hit) {
         if self.marker.objects.is_scanned(hit.number) {
-            let (start, end) = self.marker.objects.extent(hit);
+            let (start, end) = self.marker.extent_to_scan(hit);
             self.push(Item { start, bytes: end - start });
         }
     }
