@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib --features shared
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling stress loom test-programs clean
 
 all: lib
 
@@ -48,16 +48,28 @@ clippy: deps-cc
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --features leak
 
-# Every workload and allocator, interleaved: hours. The quick form takes minutes.
+# Every workload and allocator, interleaved: hours. The quick form takes minutes. BENCH has more options.
 bench: lib
-	$(COMPARE)
+	$(COMPARE) $(BENCH)
+
+# All workloads and peers in half an hour.
+bench-medium: lib
+	$(COMPARE) --medium $(BENCH)
+
+# The same, with the report put into docs/benchmarks.md.
+bench-publish: lib
+	$(COMPARE) --medium --publish docs/benchmarks.md $(BENCH)
 
 bench-quick: lib
-	$(COMPARE) --quick
+	$(COMPARE) --quick $(BENCH)
 
-# The Rust interface alone, by criterion.
+# The Rust interface alone, by criterion; MICRO=--quick for a rougher and shorter form.
 bench-micro:
-	$(CARGO) bench --locked --bench micro
+	$(CARGO) bench --locked --bench micro -- $(MICRO)
+
+# What many CPUs, threads and bytes cost: docs/scaling.md.
+bench-scaling:
+	RUSTFLAGS="--cfg besom_measure" $(CARGO) run --release --locked --manifest-path benches/scaling/Cargo.toml
 
 # The tests that depend on chance, many times over.
 stress: deps lib

@@ -42,6 +42,10 @@ mod leak {
 #[doc(hidden)]
 pub use leak::bench as __bench_leak;
 
+#[cfg(all(besom_measure, not(loom)))]
+#[doc(hidden)]
+pub use heap::measure as __bench_heap;
+
 #[cfg(not(loom))]
 pub use abi::{Besom, release_free_memory, stats};
 #[cfg(not(loom))]

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what the tests run: `install-test-deps.sh` for `make test`, `install-test-deps.sh --all` for
-# `make test-programs` too, `install-test-deps.sh --build` only what it takes to build. Says nothing when all is there. Without root, or without apt-get, it prints
+# `make test-programs` too, `install-test-deps.sh --build` only what it takes to build, `--cross-check` for `make cross-check`. Says nothing when all is there. Without root, or without apt-get, it prints
 # what to install and fails.
 set -eu
 
@@ -76,15 +76,28 @@ need_for_programs() {
     need chromium chromium
 }
 
+# gcc finds its leak sanitizer beside its other libraries.
+has_lsan() {
+    [ "$(gcc -print-file-name=liblsan.so 2>/dev/null)" != liblsan.so ]
+}
+
+need_for_cross_check() {
+    need_for_build
+    need g++ g++
+    need valgrind valgrind
+    has_lsan || missing+=(gcc)
+}
+
 case "${1-}" in
 --all)
     need_for_test
     need_for_programs
     ;;
 --build) need_for_build ;;
+--cross-check) need_for_cross_check ;;
 '') need_for_test ;;
 *)
-    echo "usage: $0 [--all | --build]" >&2
+    echo "usage: $0 [--all | --build | --cross-check]" >&2
     exit 2
     ;;
 esac

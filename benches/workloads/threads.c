@@ -11,6 +11,7 @@
 //   threads scratch THREADS OPS WRITES      the same, beginning with objects that one thread made
 //   threads short COUNT AT_ONCE             COUNT threads, AT_ONCE of them at a time, each allocates and exits
 //   threads crowd COUNT                     COUNT threads alive together, each with a few objects
+//   threads crowd-bare COUNT                the same with objects in mapped memory: what the threads alone hold
 #include "common.h"
 
 enum { MAX_THREADS = 1024 };
@@ -310,13 +311,27 @@ static void short_lived(int argc, char **argv) {
 
 static pthread_barrier_t crowd_full, crowd_leave;
 
+enum { CROWD_OBJECTS = 20, CROWD_BYTES = 256 };
+
+// Where the control's threads have their objects: as many bytes as the others ask for, without gaps.
+static char *crowd_memory;
+static _Atomic size_t crowd_used;
+// What the threads ask for, in bytes.
+static _Atomic size_t crowd_live;
+
 static void *crowd_member(void *argument) {
     rng r = rng_new((uint64_t)(uintptr_t)argument + 1);
-    char *objects[20];
-    for (size_t i = 0; i < 20; i++) *(objects[i] = must(malloc(rng_size(&r, 256)))) = 1;
+    char *objects[CROWD_OBJECTS];
+    size_t bytes = 0;
+    for (size_t i = 0; i < CROWD_OBJECTS; i++) {
+        size_t size = rng_size(&r, CROWD_BYTES);
+        bytes += size;
+        *(objects[i] = crowd_memory ? crowd_memory + atomic_fetch_add(&crowd_used, size) : must(malloc(size))) = 1;
+    }
+    atomic_fetch_add(&crowd_live, bytes);
     pthread_barrier_wait(&crowd_full);
     pthread_barrier_wait(&crowd_leave);
-    for (size_t i = 0; i < 20; i++) free(objects[i]);
+    for (size_t i = 0; !crowd_memory && i < CROWD_OBJECTS; i++) free(objects[i]);
     return NULL;
 }
 
@@ -328,16 +343,21 @@ static void crowd(int argc, char **argv) {
     uint64_t start = now_ns();
     for (size_t i = 0; i < count; i++) ids[i] = create_small(crowd_member, (void *)i);
     pthread_barrier_wait(&crowd_full);
-    printf("sample %.3f %zu %zu\n", (double)(now_ns() - start) / 1e9, count * 20 * 24, resident());
+    printf("sample %.3f %zu %zu\n", (double)(now_ns() - start) / 1e9, crowd_live, resident());
     pthread_barrier_wait(&crowd_leave);
     for (size_t i = 0; i < count; i++) pthread_join(ids[i], NULL);
     result(now_ns() - start, count);
 }
 
+static void crowd_bare(int argc, char **argv) {
+    crowd_memory = table(arg_number(argc, argv, 2, 10000) * CROWD_OBJECTS * CROWD_BYTES);
+    crowd(argc, argv);
+}
+
 int main(int argc, char **argv) {
     static const loop_entry loops[] = {
         {"larson", larson},   {"handoff", handoff}, {"bursts", bursts},       {"migrate", migrate}, {"private", private},
-        {"thrash", thrash},   {"scratch", scratch}, {"short", short_lived}, {"crowd", crowd},
+        {"thrash", thrash},   {"scratch", scratch}, {"short", short_lived}, {"crowd", crowd},     {"crowd-bare", crowd_bare},
     };
     return run_named(loops, sizeof loops / sizeof *loops, argc, argv);
 }

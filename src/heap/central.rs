@@ -7,10 +7,11 @@
 use super::page_map::{self, PageId};
 use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
-use super::{diagnose, pages};
+use super::{diagnose, maintenance, pages};
 use crate::base::Addr;
 use crate::sync::{Mutex, MutexGuard, Rank};
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Most objects that move at once between a cache and a central list.
@@ -244,7 +245,12 @@ fn add_span(
     drop(spans);
     let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
     let span =
-        pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, _)| span);
+        pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, is_fresh)| {
+            if is_fresh {
+                maintenance::note_growth(span.pages());
+            }
+            span
+        });
     if let Some(span) = span {
         // SAFETY: nobody else knows the span yet.
         unsafe { span.clear_objects() };
@@ -258,54 +264,82 @@ fn add_span(
     (spans, span)
 }
 
-/// Most spans that one lock of a central list may empty before they are given back.
-const MAX_EMPTY: usize = MAX_BATCH;
-
-fn give_to_spans(class: usize, objects: &[Addr]) {
-    for objects in objects.chunks(MAX_EMPTY) {
-        let mut empty = [None; MAX_EMPTY];
+/// Returns objects of `class` past the transfer cache: nobody is going to want them soon.
+pub(crate) fn give_to_spans(class: usize, objects: &[Addr]) {
+    for objects in objects.chunks(MAX_BATCH) {
+        let mut spans_of = [const { MaybeUninit::uninit() }; MAX_BATCH];
+        let spans_of = locate(objects, &mut spans_of);
+        let mut empty = [const { MaybeUninit::uninit() }; MAX_BATCH];
         let mut count = 0;
         let mut spans = CENTRALS[class].spans.lock();
-        for &object in objects {
-            if let Some(span) = put(class, &mut spans, object) {
-                empty[count] = Some(span);
+        let mut next = 0;
+        while next < objects.len() {
+            let span = spans_of[next];
+            // Objects that were allocated together tend to be freed together: the lists see them as one.
+            let same = spans_of[next..].iter().take_while(|other| core::ptr::eq(**other, span)).count();
+            if put(class, &mut spans, span, &objects[next..next + same]) {
+                empty[count].write(span);
                 count += 1;
             }
+            next += same;
         }
         CENTRALS[class].objects_out.fetch_sub(objects.len(), Relaxed);
         drop(spans);
         CENTRALS[class].span_count.fetch_sub(count, Relaxed);
-        empty[..count].iter().flatten().for_each(|span| pages::free_span(span));
+        for span in &empty[..count] {
+            // SAFETY: the first `count` have been written.
+            pages::free_span(unsafe { span.assume_init() });
+        }
     }
 }
 
-/// Puts an object back into its span; the span, taken out of the lists, if it is empty now. Ends the
-/// process if the object is not out: this is where a double free shows at the latest.
-fn put(class: usize, spans: &mut Spans, object: Addr) -> Option<&'static Span> {
-    let Some(page) = page_map::page_of(object) else { diagnose::free_of_free(object) };
-    let entry = page_map::entry_of(page);
-    let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
-    if entry.class() != map_class {
-        diagnose::free_of_free(object);
+/// The span of each object, with its record on the way to the cache: spans are found before the lock is taken,
+/// so that it covers no look-up and waits for memory once, not once for each span. Ends the process if one
+/// does not lie in a span of the class.
+fn locate<'a>(
+    objects: &[Addr],
+    spans: &'a mut [MaybeUninit<&'static Span>; MAX_BATCH],
+) -> &'a [&'static Span] {
+    let mut last: Option<(PageId, &'static Span)> = None;
+    for (&object, span) in objects.iter().zip(spans.iter_mut()) {
+        let Some(page) = page_map::page_of(object) else { diagnose::free_of_free(object) };
+        let record = match last {
+            Some((same, record)) if same == page => record,
+            _ => {
+                // Spans of classes are short, so their entries always say the whole way to the first page.
+                let record = super::span::record(PageId(page.0 - page_map::entry_of(page).place() as u32));
+                record.prefetch();
+                record
+            }
+        };
+        last = Some((page, record));
+        span.write(record);
     }
-    // Spans of classes are short, so their entries always say the whole way to the first page.
-    let span = super::span::record(PageId(page.0 - entry.place() as u32));
-    let objects = SPAN_OBJECTS[class];
-    // SAFETY: the class's lock is held, and the page map says that the span is of the class.
+    // SAFETY: the loop has written as many as there are objects; the type adds nothing to a reference.
+    unsafe { core::slice::from_raw_parts(spans.as_ptr().cast(), objects.len()) }
+}
+
+/// Puts objects back into their span; `true` if it is empty now, and taken out of the lists. Ends the process
+/// if one is not out: this is where a double free shows at the latest.
+fn put(class: usize, spans: &mut Spans, span: &'static Span, objects: &[Addr]) -> bool {
+    let map_class = if class == TINY_BLOCK { TINY_PAGES } else { class };
+    // An object that was freed twice may have lain in a span that is gone.
+    if span.state() != State::Small || span.class() != map_class {
+        diagnose::free_of_free(objects[0]);
+    }
+    let (base, capacity) = (span.base(), SPAN_OBJECTS[class]);
+    // SAFETY: the class's lock is held, and the span is of the class.
     unsafe {
         let before = span.guarded().free_objects;
-        if !span.put(object_index(map_class, entry.span_offset(object)), objects as usize) {
-            diagnose::free_of_free(object);
+        let indices = objects.iter().map(|object| object_index(map_class, object.0.wrapping_sub(base.0)));
+        if let Err(index) = span.put(indices, capacity as usize) {
+            diagnose::free_of_free(base.plus(index * OBJECT_BYTES[class] as usize));
         }
-        let now = before + 1;
-        if now == objects {
-            spans.update(span, before, 0);
-            return Some(span);
-        }
-        // Most objects do not change the list: one comparison of two logarithms.
-        spans.update(span, before, now);
+        let now = before + objects.len() as u16;
+        let is_empty = now == capacity;
+        spans.update(span, before, if is_empty { 0 } else { now });
+        is_empty
     }
-    None
 }
 
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.

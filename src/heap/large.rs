@@ -2,13 +2,13 @@
 
 use super::page_map::PageId;
 use super::span::{self, Span, State};
-use super::{diagnose::Operation, pages, run_cache};
+use super::{diagnose::Operation, maintenance, mcache, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
 use crate::sys::memory::{self, MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Objects and pages with the program, packed: objects in the upper half, pages in the lower, so that
+/// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper half, pages in the lower, so that
 /// one locked instruction counts both.
 static COUNTS: AtomicUsize = AtomicUsize::new(0);
 /// 16 TiB are 2^31 pages, and no more objects than that.
@@ -22,10 +22,25 @@ const MOVE_BY_TABLES_FROM_BYTES: usize = 1 << 20;
 const MAX_TABLE_MOVES: usize = 8192;
 static TABLE_MOVES: AtomicUsize = AtomicUsize::new(0);
 
-/// Objects and bytes of large objects that the program has.
+/// Objects and bytes of large objects that the program has; racy.
 pub(crate) fn counts() -> (usize, usize) {
     let counts = COUNTS.load(Relaxed);
-    (counts >> PAGE_BITS, (counts & (ONE_OBJECT - 1)) * PAGE_BYTES)
+    let (runs, pages) = waiting();
+    (
+        (counts >> PAGE_BITS).saturating_sub(runs),
+        (counts & (ONE_OBJECT - 1)).saturating_sub(pages) * PAGE_BYTES,
+    )
+}
+
+/// Runs that wait for their next use, on CPUs' stacks and in the run cache, and their pages; racy.
+fn waiting() -> (usize, usize) {
+    let (here, there) = (mcache::waiting_runs(), run_cache::waiting());
+    (here.0 + there.0, here.1 + there.1)
+}
+
+/// Bytes of the runs that wait for their next use; racy.
+pub(super) fn waiting_bytes() -> usize {
+    waiting().1 * PAGE_BYTES
 }
 
 fn count_in(pages: usize) {
@@ -45,19 +60,49 @@ fn pages_for(bytes: usize) -> Option<usize> {
 pub(super) fn alloc(bytes: usize, align: usize, zeroed: bool) -> Option<Addr> {
     let pages = pages_for(bytes)?;
     let (span, is_zero) = if align <= PAGE_BYTES {
-        match run_cache::take(pages) {
+        match take_waiting(pages) {
             Some(span) => (span, false),
-            None => pages::alloc_span(pages, 1, State::Large, LARGE_PAGES)?,
+            None => alloc_span(pages, 1)?,
         }
     } else {
-        pages::alloc_span(pages, align / PAGE_BYTES, State::Large, LARGE_PAGES)?
+        alloc_span(pages, align / PAGE_BYTES)?
     };
-    count_in(pages);
     if zeroed && !is_zero {
         // SAFETY: the span is ours and at least `bytes` long.
         unsafe { core::ptr::write_bytes(span.base().ptr::<u8>(), 0, bytes) };
     }
     Some(span.base())
+}
+
+/// A run that waits for its next use.
+fn take_waiting(pages: usize) -> Option<&'static Span> {
+    if let Some(run) = mcache::pop_run(pages) {
+        let span = span::of_start(run);
+        span.set_state(State::Large);
+        return Some(span);
+    }
+    run_cache::take(pages)
+}
+
+/// A new span from the page heap.
+fn alloc_span(pages: usize, align_pages: usize) -> Option<(&'static Span, bool)> {
+    let made = pages::alloc_span(pages, align_pages, State::Large, LARGE_PAGES)?;
+    count_in(pages);
+    if made.1 {
+        maintenance::note_growth(pages);
+    }
+    Some(made)
+}
+
+/// Returns to the page heap a run that waited, or needs not wait.
+pub(super) fn release(span: &'static Span) {
+    count_out(span.pages());
+    pages::free_span(span);
+}
+
+/// As [`release`], for the run that begins at `run`.
+pub(super) fn release_run(run: Addr) {
+    release(span::of_start(run));
 }
 
 /// Frees the large object at `object`, in `span`; diagnoses anything else.
@@ -67,11 +112,11 @@ pub(super) fn free(span: &'static Span, object: Addr, operation: Operation) {
     if object != span.base() || !span.change_state(State::Large, next) {
         operation.bad_pointer(object);
     }
-    count_out(pages);
-    if next == State::CachedRun {
-        run_cache::give(span, pages::free_span);
-    } else {
-        pages::free_span(span);
+    if next == State::Free {
+        release(span);
+    // SAFETY: the program has given the run up, and its state says so to any other that tries.
+    } else if !unsafe { mcache::push_run(pages, object) } {
+        run_cache::give(span, release);
     }
 }
 
@@ -109,25 +154,26 @@ pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<
     if old * PAGE_BYTES < MOVE_BY_TABLES_FROM_BYTES || TABLE_MOVES.load(Relaxed) >= MAX_TABLE_MOVES {
         return None;
     }
-    let (target, _) = pages::alloc_span(new, 1, State::Large, LARGE_PAGES)?;
+    let (target, _) = alloc_span(new, 1)?;
     // SAFETY: both ranges are spans that this thread owns, the target is at least as long, and what the
     // target held is of no interest.
     match unsafe { memory::move_pages(span.base(), old * PAGE_BYTES, target.base()) } {
         Ok(()) => {}
         Err(MoveError::Refused) => {
-            pages::free_span(target);
+            release(target);
             return None;
         }
         Err(MoveError::TargetLost) => {
             // Somebody else's mapping may lie there by now: nobody gets these pages any more, and this is
             // not tried again.
             target.change_state(State::Large, State::CachedRun);
+            count_out(new);
             TABLE_MOVES.store(MAX_TABLE_MOVES, Relaxed);
             return None;
         }
     }
     TABLE_MOVES.fetch_add(1, Relaxed);
-    COUNTS.fetch_add(new - old, Relaxed);
+    count_out(old);
     span.change_state(State::Large, State::Free);
     pages::free_unbacked_span(span);
     Some(target.base())

@@ -1,11 +1,11 @@
 //! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
 //! `scavenge_thread` asks for one.
 
-use super::{central, mcache, pages, run_cache};
+use super::{central, large, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 const SECOND: u64 = 1_000_000_000;
 /// How often surplus is looked for.
@@ -17,6 +17,12 @@ const LOOKS_PER_IDLE_CHECK: u32 = 10;
 /// Slow paths between two readings of the clock, which costs as much as a short slow path.
 const CALLS_PER_CLOCK: u32 = 64;
 
+/// Pages that get memory between two looks for surplus: what nobody wants pins spans, so the heap should not
+/// grow beside it. 1 MiB costs the kernel far more than the look.
+const GROWTH_PAGES: usize = (1 << 20) / PAGE_BYTES;
+
+/// Pages that got memory since the last look for surplus on that account.
+static GROWN: AtomicUsize = AtomicUsize::new(0);
 /// The clock as last read.
 static NOW: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -37,6 +43,21 @@ pub(super) fn tick() {
     if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
+    if GROWN.load(Relaxed) >= GROWTH_PAGES {
+        GROWN.store(0, Relaxed);
+        if config::is_on(Key::Scavenge) {
+            mcache::trim_unused();
+            central::trim_transfers(false);
+            run_cache::empty_current(large::release);
+        }
+    }
+}
+
+/// Notes that `pages` pages without memory behind them were taken for objects; any lock may be held.
+#[inline]
+pub(super) fn note_growth(pages: usize) {
+    // Not a locked addition, as in `tick`.
+    GROWN.store(GROWN.load(Relaxed) + pages, Relaxed);
 }
 
 /// The work that [`tick`] does now and then, if it is due. For a thread of its own; no lock held.
@@ -58,8 +79,9 @@ fn look(now: u64) {
     if !mine || !config::is_on(Key::Scavenge) {
         return;
     }
+    mcache::trim_unused();
     central::trim_transfers(false);
-    run_cache::trim(RUN_AGE_MILLISECONDS, pages::free_span);
+    run_cache::trim(RUN_AGE_MILLISECONDS, large::release);
     if LOOKS.fetch_add(1, Relaxed) % LOOKS_PER_IDLE_CHECK == LOOKS_PER_IDLE_CHECK - 1 {
         mcache::reclaim_idle();
     }
@@ -73,6 +95,6 @@ pub(crate) fn release_free_memory() -> usize {
     }
     mcache::drain();
     central::trim_transfers(true);
-    run_cache::trim(0, pages::free_span);
+    run_cache::trim(0, large::release);
     pages::release_all() * PAGE_BYTES
 }

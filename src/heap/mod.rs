@@ -15,6 +15,8 @@ mod init;
 mod large;
 mod maintenance;
 pub(crate) mod mcache;
+#[cfg(besom_measure)]
+pub mod measure;
 #[cfg(test)]
 mod oracle;
 pub(crate) mod page_heap;

@@ -2,8 +2,9 @@
 //!
 //! More than half of the bytes a server allocates lie in objects above 8 KiB, and those between 32 KiB
 //! and 1 MiB come and go too often to queue on the page heap's lock. A freed run keeps its record and its
-//! entries in the page map and waits here, by exact length, in a shard chosen by thread. What waits too
-//! long, or is too much, goes to the page heap.
+//! entries in the page map and waits by exact length: up to 256 KiB on its CPU's stack (`mcache`), and what
+//! finds no room there, or is longer, here, in a shard chosen by thread. What waits too long, or is too much,
+//! goes to the page heap.
 
 use super::span::{List, Span, State};
 use crate::base::PAGE_BYTES;
@@ -22,6 +23,7 @@ const SHARDS: usize = 16;
 struct Shard {
     /// Runs of `n` pages, newest first.
     bins: [List; MAX_RUN_PAGES + 1],
+    runs: usize,
     pages: usize,
     /// The bin that gives room next.
     hand: usize,
@@ -29,7 +31,7 @@ struct Shard {
 
 impl Shard {
     const fn new() -> Self {
-        Self { bins: [const { List::new() }; MAX_RUN_PAGES + 1], pages: 0, hand: 0 }
+        Self { bins: [const { List::new() }; MAX_RUN_PAGES + 1], runs: 0, pages: 0, hand: 0 }
     }
 
     /// Takes the oldest run of the next bin that has one.
@@ -45,6 +47,7 @@ impl Shard {
     }
 
     fn remove(&mut self, span: &'static Span) {
+        self.runs -= 1;
         self.pages -= span.pages();
         // SAFETY: the shard's lock is held (there is no other way to a `&mut Shard`), and the span is in
         // the bin for its length, which does not change while it waits.
@@ -83,6 +86,7 @@ pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) 
         release(old);
         shard = current_shard().lock();
     }
+    shard.runs += 1;
     shard.pages += span.pages();
     // SAFETY: the shard's lock is held, and the run, just freed, is in no list.
     unsafe {
@@ -112,9 +116,22 @@ pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'stati
     }
 }
 
-/// Pages that wait here, for statistics.
-pub(crate) fn pages() -> usize {
-    SHARDS_OF_RUNS.iter().map(|shard| shard.lock().pages).sum()
+/// Passes to `release` every run that waits in this thread's shard.
+pub(super) fn empty_current(mut release: impl FnMut(&'static Span)) {
+    loop {
+        let mut shard = current_shard().lock();
+        let Some(span) = shard.evict() else { return };
+        drop(shard);
+        release(span);
+    }
+}
+
+/// Runs that wait here and their pages, for statistics.
+pub(super) fn waiting() -> (usize, usize) {
+    SHARDS_OF_RUNS.iter().fold((0, 0), |(runs, pages), shard| {
+        let shard = shard.lock();
+        (runs + shard.runs, pages + shard.pages)
+    })
 }
 
 fn milliseconds() -> u32 {

@@ -1,7 +1,7 @@
 //! Filling in the statistics.
 
 use super::size_class::{CLASSES, OBJECT_BYTES, TINY_BLOCK, TINY_BLOCK_BYTES};
-use super::{central, large, mcache, pages, run_cache, tracking};
+use super::{central, large, mcache, pages, tracking};
 use crate::base::PAGE_BYTES;
 use crate::stats::{ClassStats, Stats};
 
@@ -39,7 +39,7 @@ pub(crate) fn snapshot() -> Stats {
         heap_released: released,
         heap_mapped: mapped,
         cached: bytes(|class| class.cached_objects),
-        cached_runs: run_cache::pages() * PAGE_BYTES,
+        cached_runs: large::waiting_bytes(),
         metadata: pages::metadata_bytes() + mcache::metadata_bytes() + tracking::bytes(),
         heap_objects: by_class.iter().map(|class| class.objects).sum::<usize>() + tiny.objects,
         released_total: page_stats.released_total * PAGE_BYTES,

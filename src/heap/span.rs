@@ -6,12 +6,15 @@
 
 use super::page_map::{self, PageId};
 use super::size_class::{self, MAX_OBJECTS_PER_SPAN, OBJECT_BYTES, SPAN_OBJECTS, SPAN_PAGES};
+use crate::base::addr::prefetch;
 use crate::base::{Addr, PAGE_BYTES, bitmap};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 /// Words of the bitmap inside a record: every class but the smallest has at most this many objects.
 const INLINE_WORDS: usize = 8;
+/// Bytes that come into the processor's cache together.
+const CACHE_LINE_BYTES: usize = 64;
 /// Words of the largest bitmap.
 const MAX_WORDS: usize = MAX_OBJECTS_PER_SPAN / bitmap::WORD_BITS;
 
@@ -97,6 +100,12 @@ pub(crate) fn record(page: PageId) -> &'static Span {
     unsafe { &*records.add(page.0 as usize) }
 }
 
+/// The span that begins at `base`, as one is known to.
+#[inline]
+pub(super) fn of_start(base: Addr) -> &'static Span {
+    record(PageId(((base.0 - page_map::base().0) / PAGE_BYTES) as u32))
+}
+
 /// The span that holds `addr`, if any does.
 pub(crate) fn containing(addr: Addr) -> Option<&'static Span> {
     let page = page_map::page_of(addr)?;
@@ -114,6 +123,14 @@ impl Span {
     #[inline]
     pub(crate) fn base(&self) -> Addr {
         page_map::addr_of(self.page())
+    }
+
+    /// Fetches the record into the cache, all of it.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let at = Addr::of(self);
+        prefetch(at);
+        prefetch(at.plus(CACHE_LINE_BYTES));
     }
 
     /// What the span is used for.
@@ -283,13 +300,28 @@ impl Span {
             let below = objects - word * bitmap::WORD_BITS;
             let valid = if below >= bitmap::WORD_BITS { u64::MAX } else { (1 << below) - 1 };
             let mut free = !bits[word] & valid;
-            while free != 0 && taken < into.len() {
-                let bit = free.trailing_zeros() as usize;
-                into[taken] = base.plus((word * bitmap::WORD_BITS + bit) * bytes);
-                bits[word] |= 1 << bit;
+            let first = base.plus(word * bitmap::WORD_BITS * bytes);
+            if free == u64::MAX
+                && let Some(all) = into[taken..].first_chunk_mut::<{ bitmap::WORD_BITS }>()
+            {
+                // What a flood meets: nothing to search for.
+                for (at, place) in all.iter_mut().enumerate() {
+                    *place = first.plus(at * bytes);
+                }
+                taken += bitmap::WORD_BITS;
+                bits[word] = u64::MAX;
+                word += 1;
+                continue;
+            }
+            for place in &mut into[taken..] {
+                if free == 0 {
+                    break;
+                }
+                *place = first.plus(free.trailing_zeros() as usize * bytes);
                 free &= free - 1;
                 taken += 1;
             }
+            bits[word] = !free & valid;
             if free == 0 {
                 word += 1;
             }
@@ -301,26 +333,46 @@ impl Span {
         taken
     }
 
-    /// Puts object `index` of `objects` back; `false` if it is not out, which a double free looks like.
+    /// Puts objects back, given as indices below `objects`, which is how many the span holds; the index that
+    /// is not out, or is no index of this span, if there is one: a double free looks like that.
     ///
     /// # Safety
-    /// As for [`Self::guarded`]; `index` may be anything.
-    pub(super) unsafe fn put(&self, index: usize, objects: usize) -> bool {
-        if index >= objects {
-            return false;
-        }
-        let (word, mask) = (index / bitmap::WORD_BITS, 1 << (index % bitmap::WORD_BITS));
+    /// As for [`Self::guarded`].
+    #[inline]
+    pub(super) unsafe fn put(
+        &self,
+        indices: impl Iterator<Item = usize>,
+        objects: usize,
+    ) -> Result<(), usize> {
         // SAFETY: passed on to the caller.
         let bits = unsafe { self.bits_of(objects) };
-        if bits[word] & mask == 0 {
-            return false;
+        let (mut count, mut lowest) = (0, usize::MAX);
+        // Neighbours share a word of the bitmap: it is kept in a register as long as they do.
+        let (mut word, mut value) = (0, bits[0]);
+        for index in indices {
+            let (its_word, mask) = (index / bitmap::WORD_BITS, 1 << (index % bitmap::WORD_BITS));
+            if its_word != word {
+                bits[word] = value;
+                if index >= objects {
+                    return Err(index);
+                }
+                (word, value) = (its_word, bits[its_word]);
+            }
+            // Bits behind the last object are never set.
+            if value & mask == 0 {
+                bits[word] = value;
+                return Err(index);
+            }
+            value &= !mask;
+            count += 1;
+            lowest = lowest.min(word);
         }
-        bits[word] &= !mask;
+        bits[word] = value;
         // SAFETY: passed on to the caller; `bits` is not used any more.
         let guarded = unsafe { self.guarded() };
-        guarded.first_word = guarded.first_word.min(word as u16);
-        guarded.free_objects += 1;
-        true
+        guarded.first_word = guarded.first_word.min(lowest as u16);
+        guarded.free_objects += count;
+        Ok(())
     }
 
     /// Whether object `index` is out.

@@ -309,7 +309,7 @@ fn lock_heap() -> signal::Set {
 fn unlock_heap(signals: signal::Set) {
     // SAFETY: `lock_heap` took them in this thread.
     unsafe {
-        capture::after_fork();
+        capture::after_fork(false);
         heap::fork::release(false);
     }
     signal::set_blocked(signals);

@@ -119,46 +119,72 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
     DEPOT.for_each_mapping(&mut each);
 }
 
-/// A stack's hash, one frame at a time: as cheap as can be, because it runs beside the walk.
+/// A stack's hash: the frames as digits of a number, the innermost the lowest, to the base of an odd number
+/// without pattern.
 ///
-/// Each frame is multiplied, which mixes it upwards, and the products are combined by rotation and xor, so
-/// that their order matters and a step takes two cycles. A second multiplication at the end brings the
-/// upper bits of all products down.
+/// So it can be computed from either end, and the hash of the inner part of a stack from those of the whole
+/// and of the rest. A multiplication at the end brings the upper bits down.
 #[derive(Clone, Copy)]
-pub(crate) struct Hasher(u64);
+pub(crate) struct Hasher {
+    sum: u64,
+    /// What the next outer frame counts.
+    weight: u64,
+}
 
 impl Hasher {
-    /// Odd, without pattern: the golden ratio's fraction.
+    /// The base: the golden ratio's fraction.
     pub(crate) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
     /// No frames yet.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self(0)
+        Self { sum: 0, weight: 1 }
     }
 
-    /// Takes in the next frame.
+    /// Takes in the next frame outwards.
     #[inline(always)]
     pub(crate) const fn add(self, frame: usize) -> Self {
-        self.add_product((frame as u64).wrapping_mul(Self::MULTIPLIER))
+        let sum = self.sum.wrapping_add((frame as u64).wrapping_mul(self.weight));
+        Self { sum, weight: self.weight.wrapping_mul(Self::MULTIPLIER) }
     }
 
-    /// As [`Self::add`], given the frame times [`Self::MULTIPLIER`].
+    /// Goes on inwards from frames whose sum is known.
     #[inline(always)]
-    pub(crate) const fn add_product(self, product: u64) -> Self {
-        Self(self.0.rotate_left(23) ^ product)
+    pub(crate) const fn resume(sum: u64) -> Self {
+        Self { sum, weight: 1 }
+    }
+
+    /// Takes in a frame below all others.
+    #[inline(always)]
+    pub(crate) const fn under(self, frame: usize) -> Self {
+        Self { sum: self.sum.wrapping_mul(Self::MULTIPLIER).wrapping_add(frame as u64), ..self }
+    }
+
+    /// The innermost `len` frames of a stack with sum `all`, whose others have sum `rest`.
+    #[inline(always)]
+    pub(crate) const fn between(all: u64, rest: u64, len: usize) -> Self {
+        if rest == 0 {
+            return Self::resume(all);
+        }
+        Self::resume(all.wrapping_sub(rest.wrapping_mul(Self::MULTIPLIER.wrapping_pow(len as u32))))
+    }
+
+    /// The sum of the frames so far.
+    #[inline(always)]
+    pub(crate) const fn sum(self) -> u64 {
+        self.sum
     }
 
     /// True for one in sixteen stacks, about.
     #[inline(always)]
     pub(crate) const fn one_in_16(self) -> bool {
-        self.0 >> 60 == 0
+        self.sum >> 60 == 0
     }
 
     /// The hash of the frames so far.
     #[inline(always)]
     pub(crate) const fn finish(self) -> u32 {
-        ((self.0 ^ self.0 >> 29).wrapping_mul(Self::MULTIPLIER) >> 32) as u32
+        ((self.sum ^ self.sum >> 29).wrapping_mul(Self::MULTIPLIER) >> 32) as u32
     }
 }
 

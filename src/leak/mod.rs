@@ -61,8 +61,11 @@ pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     if !is_on() {
         return;
     }
-    message::keep_output();
     check::set_may_be_bypassed(may_be_bypassed());
+    // Where reports go to a file the program keeps all its descriptors' numbers.
+    if matches!(config::text(Key::LogPath), b"" | b"stderr") {
+        message::keep_output();
+    }
     check::set_program_suppressions(hooks::default_suppressions());
     capture::init();
     roots::learn();
@@ -121,7 +124,7 @@ pub(crate) fn before_fork() {
 /// After [`before_fork`], in the same thread or its copy in the child.
 pub(crate) unsafe fn after_fork(in_child: bool) {
     // SAFETY: passed on to the caller.
-    unsafe { capture::after_fork() };
+    unsafe { capture::after_fork(in_child) };
     if in_child {
         PROCESS.store(message::process_id(), Relaxed);
         stop_world::reset_after_fork();

@@ -136,6 +136,17 @@ impl<'a> Suppressions<'a> {
         self.rules.push(Rule { pattern, innermost_only, text, source, blocks: 0, bytes: 0 });
     }
 
+    /// Whether there are only the rules built in. Those need neither files nor, but for Rust's, inlined
+    /// functions.
+    pub(crate) fn are_built_in(&self) -> bool {
+        self.rules.iter().all(|rule| rule.source == Source::BuiltIn)
+    }
+
+    /// The number of the first rule that matches the module that called the allocator.
+    pub(crate) fn find_by_module(&self, module: &[u8]) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.pattern.matches(module))
+    }
+
     /// The number of the first rule that matches a stack, innermost frame first. `call` is true for the
     /// frames (several, if inlined) of the call to the allocator.
     pub(crate) fn find<'f>(&self, stack: impl Iterator<Item = (bool, FrameNames<'f>)>) -> Option<usize> {

@@ -62,12 +62,23 @@ impl<'a> Session<'a> {
 
     /// Whether a suppression hides what `stack`, of number `id`, allocated. If so, `amount` goes to its account.
     pub(crate) fn suppress(&mut self, id: usize, stack: &[usize], amount: Amount) -> bool {
-        let stack = self.symbolizer.stack(id, stack);
-        let found = self.suppressions.find(names(&stack));
+        let found = self.find_suppression(id, stack);
         if let Some(rule) = found {
             self.suppressions.count(rule, amount.blocks, amount.bytes);
         }
         found.is_some()
+    }
+
+    /// Most processes have nothing to report but what the built-in rules hide: then no debug information
+    /// is read, which would take longer than all the rest of a check.
+    fn find_suppression(&mut self, id: usize, stack: &[usize]) -> Option<usize> {
+        if !self.suppressions.are_built_in() {
+            return self.suppressions.find(names(&self.symbolizer.stack(id, stack)));
+        }
+        let caller = self.symbolizer.module_paths(id, stack).next();
+        caller
+            .and_then(|module| self.suppressions.find_by_module(module))
+            .or_else(|| self.suppressions.find(names(&self.symbolizer.brief_stack(id, stack))))
     }
 
     /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for.

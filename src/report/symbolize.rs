@@ -14,6 +14,7 @@ use super::own::Share;
 use super::symbols::Symbols;
 use super::{debug_file, demangle::demangle, files};
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+use core::cell::OnceCell;
 
 /// A function in a stack. Several share an address if all but the last are inlined.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -44,6 +45,7 @@ pub(super) struct Symbolizer {
     images: BTreeMap<usize, Rc<Image>>,
     /// By return address, and what stood there then.
     frames: BTreeMap<(usize, Era), Rc<[Frame]>>,
+    brief: BTreeMap<(usize, Era), Rc<[Frame]>>,
     own_module: Option<usize>,
 }
 
@@ -55,11 +57,13 @@ struct Image {
     is_unloaded: bool,
 }
 
-/// A module's file with what was found for it.
+/// A module's file with what was found for it, each part read when it is first asked for.
 pub(super) struct ImageFile {
     elf: Elf,
-    debug: Option<Debug>,
-    symbols: Symbols,
+    path: Vec<u8>,
+    separate: OnceCell<Option<(Elf, Vec<u8>)>>,
+    debug: OnceCell<Option<Debug>>,
+    symbols: OnceCell<Symbols>,
 }
 
 impl Symbolizer {
@@ -71,7 +75,8 @@ impl Symbolizer {
     /// Looks at the modules given.
     pub(super) fn with(modules: Modules) -> Self {
         let own_module = modules.find(Self::with as fn(_) -> _ as usize, Era::NOW).map(|place| place.module);
-        Self { modules, images: BTreeMap::new(), frames: BTreeMap::new(), own_module }
+        let (images, frames, brief) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { modules, images, frames, brief, own_module }
     }
 
     /// The stack of these return addresses, innermost first, without besom's own frames at its inner end. `id`
@@ -91,6 +96,43 @@ impl Symbolizer {
         let new: Rc<[Frame]> = self.look_up(address, era).into();
         self.frames.insert((return_address, era), new.clone());
         new
+    }
+
+    /// As [`Self::stack`], without files, lines and inlined functions where those would take reading debug
+    /// information: enough for rules on modules and on functions that are not inlined. Modules with Rust's
+    /// functions, which are, are read whole.
+    pub(super) fn brief_stack(&mut self, id: usize, return_addresses: &[usize]) -> Stack {
+        Stack::new(return_addresses.iter().map(|address| self.brief_frames(id, *address)).collect())
+    }
+
+    fn brief_frames(&mut self, id: usize, return_address: usize) -> Rc<[Frame]> {
+        let address = return_address.saturating_sub(1);
+        let key = (return_address, self.modules.era(address, id));
+        if let Some(known) = self.frames.get(&key).or_else(|| self.brief.get(&key)) {
+            return known.clone();
+        }
+        let Some(place) = self.modules.find(address, key.1) else { return self.frames(id, return_address) };
+        let image = self.image(place.module);
+        let new = match image.brief_frame(address, &place) {
+            Some(frame) => [frame].into(),
+            None => self.frames(id, return_address),
+        };
+        self.brief.insert(key, new.clone());
+        new
+    }
+
+    /// The paths of the modules that these return addresses of stack number `id` lie in, without besom's shared
+    /// library.
+    pub(super) fn module_paths(&self, id: usize, return_addresses: &[usize]) -> impl Iterator<Item = &[u8]> {
+        let modules = return_addresses.iter().map(move |address| {
+            let address = address.saturating_sub(1);
+            self.modules.find(address, self.modules.era(address, id))
+        });
+        modules.filter_map(|place| {
+            let number = place?.module;
+            let path = &*self.modules.get(number)?.path;
+            (Share::of(path, self.own_module == Some(number)) != Share::All).then_some(path)
+        })
     }
 
     fn look_up(&mut self, address: usize, era: Era) -> Vec<Frame> {
@@ -114,10 +156,12 @@ impl Symbolizer {
 impl Image {
     fn new(module: Option<&Module>, holds_code: bool) -> Self {
         let path = module.map_or(&b""[..], |module| &module.path);
+        let share = Share::of(path, holds_code);
         Self {
             path: String::from_utf8_lossy(path).as_ref().into(),
-            share: Share::of(path, holds_code),
-            file: module.and_then(ImageFile::open),
+            share,
+            // Nobody reads the names of besom's own functions; looking them up would take longest of all.
+            file: if share == Share::All { None } else { module.and_then(ImageFile::open) },
             is_unloaded: module.is_some_and(|module| module.is_unloaded),
         }
     }
@@ -130,6 +174,20 @@ impl Image {
         };
         let offset = linked.map_or(place.from_base, |linked| linked as usize);
         sources.into_iter().map(|source| self.frame(address, offset, source)).collect()
+    }
+
+    /// The function by the symbol table alone; `None` if that is not enough.
+    fn brief_frame(&self, address: usize, place: &Place) -> Option<Frame> {
+        let linked = self.file.as_ref().and_then(|file| file.address_of(place));
+        let mut source = SourceFrame::default();
+        if let (Some(file), Some(linked)) = (&self.file, linked) {
+            if self.share == Share::Some || file.symbols().has_rust() {
+                return None;
+            }
+            let name = file.symbols().find(linked);
+            source.function = name.map(|name| String::from_utf8_lossy(name).into_owned());
+        }
+        Some(self.frame(address, linked.map_or(place.from_base, |linked| linked as usize), source))
     }
 
     fn frame(&self, address: usize, offset: usize, source: SourceFrame) -> Frame {
@@ -159,19 +217,32 @@ impl ImageFile {
         is_same.then(|| Self::new(elf, &module.path))
     }
 
-    /// Gathers what describes the module `elf` from `path`.
+    /// What describes the module `elf` from `path`.
     pub(super) fn new(elf: Elf, path: &[u8]) -> Self {
-        let common = debug_file::find_common(&elf, path);
-        let mut debug = Debug::of(&elf, common.as_ref());
-        let separate = if debug.is_none() { debug_file::find(&elf, path) } else { None };
-        if let Some((separate, path)) = &separate {
-            debug = Debug::of(separate, debug_file::find_common(separate, path).as_ref());
-        }
-        let symbols = match &separate {
-            Some((separate, _)) if !elf.has_symbols() && separate.has_symbols() => Symbols::of(separate),
-            _ => Symbols::of(&elf),
-        };
-        Self { elf, debug, symbols }
+        let (separate, debug, symbols) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { elf, path: path.to_vec(), separate, debug, symbols }
+    }
+
+    /// The file with the debug information that this one lacks.
+    fn separate(&self) -> Option<&(Elf, Vec<u8>)> {
+        self.separate.get_or_init(|| debug_file::find(&self.elf, &self.path)).as_ref()
+    }
+
+    fn debug(&self) -> Option<&Debug> {
+        let of = |elf, path| Debug::of(elf, debug_file::find_common(elf, path).as_ref());
+        let own_or_separate =
+            || of(&self.elf, &self.path).or_else(|| self.separate().and_then(|(elf, path)| of(elf, path)));
+        self.debug.get_or_init(own_or_separate).as_ref()
+    }
+
+    fn symbols(&self) -> &Symbols {
+        self.symbols.get_or_init(|| {
+            let separate = if self.elf.has_symbols() { None } else { self.separate() };
+            match separate {
+                Some((separate, _)) if separate.has_symbols() => Symbols::of(separate),
+                _ => Symbols::of(&self.elf),
+            }
+        })
     }
 
     /// The address the linker gave to a place in this module.
@@ -184,11 +255,11 @@ impl ImageFile {
 
     /// What is known of an address, in one entry at least.
     pub(super) fn look_up(&self, linked: u64) -> Vec<SourceFrame> {
-        let mut found = self.debug.as_ref().map(|debug| debug.find(linked)).unwrap_or_default();
+        let mut found = self.debug().map(|debug| debug.find(linked)).unwrap_or_default();
         if found.is_empty() {
             found.push(SourceFrame::default());
         }
-        if let (Some(outermost), Some(symbol)) = (found.last_mut(), self.symbols.find(linked)) {
+        if let (Some(outermost), Some(symbol)) = (found.last_mut(), self.symbols().find(linked)) {
             let symbol = String::from_utf8_lossy(symbol);
             if outermost.function.as_ref().is_none_or(|name| is_better(&symbol, name)) {
                 outermost.function = Some(symbol.into_owned());

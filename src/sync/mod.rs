@@ -3,6 +3,8 @@
 
 #[cfg(loom)]
 mod futex_model;
+#[cfg(besom_measure)]
+pub(crate) mod lock_times;
 mod mutex;
 mod once;
 mod rank;

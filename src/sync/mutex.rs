@@ -54,9 +54,13 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         rank::acquire(self.rank);
         if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            #[cfg(besom_measure)]
+            let since = super::lock_times::now();
             self.lock_contended();
+            #[cfg(besom_measure)]
+            super::lock_times::waited(self.rank, since);
         }
-        MutexGuard { lock: self }
+        MutexGuard::new(self)
     }
 
     /// Takes the lock if it is free.
@@ -64,7 +68,7 @@ impl<T> Mutex<T> {
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).ok()?;
         rank::acquire(self.rank);
-        Some(MutexGuard { lock: self })
+        Some(MutexGuard::new(self))
     }
 
     #[cold]
@@ -102,7 +106,7 @@ impl<T> Mutex<T> {
     /// # Safety
     /// This thread, or in a child the thread that forked, must hold the lock from `acquire_for_fork`.
     pub(crate) unsafe fn release_after_fork(&self) {
-        drop(MutexGuard { lock: self });
+        drop(MutexGuard::new(self));
     }
 
     /// Makes the lock free in the child of a fork, where a thread that held it does not exist.
@@ -173,6 +177,19 @@ fn relax() {
 /// The right to use a [`Mutex`]'s value, given back on drop.
 pub(crate) struct MutexGuard<'a, T> {
     lock: &'a Mutex<T>,
+    #[cfg(besom_measure)]
+    since: u64,
+}
+
+impl<'a, T> MutexGuard<'a, T> {
+    #[inline(always)]
+    fn new(lock: &'a Mutex<T>) -> Self {
+        Self {
+            lock,
+            #[cfg(besom_measure)]
+            since: super::lock_times::now(),
+        }
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
@@ -195,7 +212,11 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 impl<T> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        #[cfg(besom_measure)]
+        let ticks = super::lock_times::now().saturating_sub(self.since);
         self.lock.unlock();
+        #[cfg(besom_measure)]
+        super::lock_times::held(self.lock.rank, ticks);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{file::write_all, syscall};
 use crate::base::text::Line;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 
 /// Writes `besom: ` and the message as one line on standard error, in one `write` so that lines of
 /// several threads do not mix.
@@ -17,6 +17,8 @@ pub(crate) fn line(message: fmt::Arguments<'_>) {
 
 /// A copy of standard error, or -1.
 static KEPT_OUTPUT: AtomicI32 = AtomicI32::new(-1);
+/// Device and number of the file that the copy is of: a program may close it and open something else there.
+static KEPT_FILE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// Copies have numbers from here on, where programs do not count on them being free.
 const FIRST_KEPT_FD: usize = 200;
 
@@ -25,21 +27,37 @@ const FIRST_KEPT_FD: usize = 200;
 pub(crate) fn keep_output() {
     let args = [libc::STDERR_FILENO as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_KEPT_FD, 0, 0, 0];
     // SAFETY: makes a new descriptor, which nobody else knows of.
-    if let Ok(fd) = unsafe { syscall::call(libc::SYS_fcntl, args) } {
+    let Ok(fd) = (unsafe { syscall::call(libc::SYS_fcntl, args) }) else { return };
+    if let Some(file) = identity(fd as i32) {
+        for (place, value) in KEPT_FILE.iter().zip(file) {
+            place.store(value, Relaxed);
+        }
         KEPT_OUTPUT.store(fd as i32, Relaxed);
     }
 }
 
-/// Where messages go: standard error, or the copy of it if the program has closed it.
+/// Where messages go: standard error, or the copy of it if the program has closed it. Never to what the
+/// program has opened under the copy's number since.
 pub(crate) fn output_fd() -> i32 {
     let kept = KEPT_OUTPUT.load(Relaxed);
     let args = [libc::STDERR_FILENO as usize, libc::F_GETFD as usize, 0, 0, 0, 0];
     // SAFETY: only asks.
     if kept < 0 || unsafe { syscall::call(libc::SYS_fcntl, args) }.is_ok() {
-        libc::STDERR_FILENO
-    } else {
-        kept
+        return libc::STDERR_FILENO;
     }
+    let file = [&KEPT_FILE[0], &KEPT_FILE[1]].map(|place| place.load(Relaxed));
+    if identity(kept) == Some(file) { kept } else { libc::STDERR_FILENO }
+}
+
+/// Device and number of the file behind a descriptor; `None` if it is closed.
+fn identity(fd: i32) -> Option<[u64; 2]> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
+    let args = [fd as usize, status.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes the structure, whose layout is that of libc on 64-bit systems.
+    unsafe { syscall::call(libc::SYS_fstat, args) }.ok()?;
+    // SAFETY: the call went well, so the structure is filled in.
+    let status = unsafe { status.assume_init() };
+    Some([status.st_dev, status.st_ino])
 }
 
 /// Names the calling thread for lists of threads.

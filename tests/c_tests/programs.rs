@@ -91,7 +91,9 @@ programs! {
         memory_10000_threads
         memory_calloc_untouched
         memory_fragments
+        memory_scavenge_thread
         memory_soft_limit
+        memory_soft_limit_fragmented
         memory_trim
         memory_true
         misuse_after_free_check

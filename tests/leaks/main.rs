@@ -180,6 +180,7 @@ programs! {
         root_unaligned_edges
         root_unaligned_on
         survive_closed_files
+        survive_descriptors
         survive_dontfork
         survive_gdb
         survive_handlers
@@ -194,6 +195,7 @@ programs! {
         survive_no_reading
         survive_no_reading_in_place
         survive_not_dumpable
+        survive_reused_descriptor
         survive_running_thread
         survive_signals
         survive_strace

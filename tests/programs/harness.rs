@@ -1,5 +1,6 @@
-//! Runs one program's script on a bare system and under the preloaded library, and compares.
+//! Runs one program's script on a bare system, under the preloaded library and in leak mode, and compares.
 
+use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -14,19 +15,55 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const QUOTED_BYTES: usize = 4000;
 
 /// How a script runs: which options the preloaded library gets.
-struct Mode {
+struct Mode<'a> {
     /// Part of the run's directory name and of failure messages.
     name: &'static str,
     /// The value of `BESOM_OPTIONS`; none is a run without preload.
-    options: Option<&'static str>,
+    options: Option<&'a str>,
     /// What the statistics say of the caches.
     statistics: &'static str,
 }
 
-const BARE: Mode = Mode { name: "bare", options: None, statistics: "" };
+const BARE: Mode<'static> = Mode { name: "bare", options: None, statistics: "" };
+
+/// What leak mode finds in the programs of a script.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaks {
+    /// Nothing is lost in any of them: exit status 23 would show.
+    None,
+    /// Some of [`KNOWN_TO_LEAK`] run, so that the exit statuses must stay as they are.
+    Known,
+}
+
+/// Programs that lose blocks, as docs/leaks-in-real-programs.md tells. All others must not.
+const KNOWN_TO_LEAK: [&str; 23] = [
+    "as",
+    "awk",
+    "bash",
+    "cc",
+    "cc1",
+    "cc1plus",
+    "collect2",
+    "c++",
+    "g++",
+    "gcc",
+    "ld",
+    "ld.bfd",
+    "lto-wrapper",
+    "make",
+    "mawk",
+    "perl",
+    "python3",
+    "shuf",
+    "sort",
+    "split",
+    "tail",
+    "tar",
+    "tr",
+];
 
 /// Both forms of the caches. The first may still choose the locked form, where the kernel has no rseq.
-const PRELOADED: [Mode; 2] = [
+const PRELOADED: [Mode<'static>; 2] = [
     Mode { name: "default", options: Some(""), statistics: "besom:   caches: " },
     Mode { name: "locked-caches", options: Some("rseq=0"), statistics: "besom:   caches: locked shards" },
 ];
@@ -40,10 +77,11 @@ struct Outcome {
 
 /// The script `tests/programs/NAME.sh` prints the same, and ends the same, without and with the
 /// library, in both forms of its caches; and `probe`, a cheap call of the same program, shows
-/// by its statistics that the library is really in it.
+/// by its statistics that the library is really in it. In leak mode, too, it prints and ends the same; every
+/// process writes its report, and only programs of which `leaks` says so lose anything.
 ///
 /// Panics with what differs, and leaves the files of the run where the message says.
-pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
+pub(crate) fn same_under_preload(name: &str, probe: &[&str], leaks: Leaks) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.sh"));
     let dir = fresh_dir(name);
     for mode in &PRELOADED {
@@ -61,10 +99,18 @@ pub(crate) fn same_under_preload(name: &str, probe: &[&str]) {
         let outcome = run(&script, &dir, mode);
         assert_same(name, mode, &bare, &outcome, &dir);
     }
+    let reports = dir.join("reports");
+    fs::create_dir(&reports).unwrap_or_else(|e| panic!("{}: {e}", reports.display()));
+    let status = if leaks == Leaks::Known { ":exitcode=0" } else { "" };
+    let options = format!("leak=1:report=json:log_path={}/of{status}", reports.display());
+    let mode = Mode { name: "leak", options: Some(&options), statistics: "" };
+    let outcome = run(&script, &dir, &mode);
+    assert_same(name, &mode, &bare, &outcome, &dir);
+    assert_reports(name, probe[0], &reports);
     fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
 }
 
-fn assert_same(name: &str, mode: &Mode, bare: &Outcome, outcome: &Outcome, dir: &Path) {
+fn assert_same(name: &str, mode: &Mode<'_>, bare: &Outcome, outcome: &Outcome, dir: &Path) {
     let context = || format!("files in {}\nstderr:\n{}", dir.display(), quote(&outcome.stderr));
     assert!(outcome.status.success(), "{name}, {}: {}\n{}", mode.name, outcome.status, context());
     assert_eq!(outcome.stdout, bare.stdout, "{name}, {}: output differs; {}", mode.name, context());
@@ -73,8 +119,46 @@ fn assert_same(name: &str, mode: &Mode, bare: &Outcome, outcome: &Outcome, dir: 
     assert_eq!(said, None, "{name}, {}: {}", mode.name, context());
 }
 
+/// Every report is of the documented form, `program` wrote one, and what is lost is lost by programs known for it.
+fn assert_reports(name: &str, program: &str, folder: &Path) {
+    let files = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut programs = Vec::new();
+    for file in files.map(|file| file.expect("a file of reports").path()) {
+        for line in read(&file).lines() {
+            let report: Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            assert_eq!(report["version"], 1, "{}", file.display());
+            let command = report["command"].as_str().unwrap_or_else(|| panic!("{}", file.display()));
+            let path = command.split(' ').next().unwrap_or_default();
+            let program = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let blocks = |kind: &str| report[kind]["blocks"].as_u64().expect("a number of blocks");
+            let lost = blocks("definitely_lost") + blocks("indirectly_lost");
+            assert!(
+                lost == 0 || KNOWN_TO_LEAK.iter().any(|known| is_called(&program, known)),
+                "{name}, leak: {program} loses {lost} blocks, see {}",
+                file.display()
+            );
+            programs.push(program);
+        }
+    }
+    assert!(
+        programs.iter().any(|one| is_called(one, program)),
+        "{name}, leak: no report of {program} among {} in {}",
+        programs.len(),
+        folder.display()
+    );
+}
+
+/// Whether a program's file is the one meant, be it with its version (`python3.11`) or the name of a target
+/// before it (`x86_64-linux-gnu-ld`).
+fn is_called(file: &str, name: &str) -> bool {
+    let versionless = file.trim_end_matches(|c: char| c == '.' || c == '-' || c.is_ascii_digit());
+    let wanted = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    versionless == wanted || versionless.strip_suffix(wanted).is_some_and(|target| target.ends_with('-'))
+}
+
 /// The program that the script is about loads the library: with `stats=1` it prints statistics at exit.
-fn assert_probe_reports(probe: &[&str], mode: &Mode) {
+fn assert_probe_reports(probe: &[&str], mode: &Mode<'_>) {
     let options = match mode.options {
         Some("") | None => "stats=1".to_owned(),
         Some(options) => format!("{options}:stats=1"),
@@ -98,7 +182,7 @@ fn assert_probe_reports(probe: &[&str], mode: &Mode) {
 
 /// Every run of a script gets the same directory name as seen from inside, `work`, since some
 /// programs write their paths into what they make.
-fn run(script: &Path, dir: &Path, mode: &Mode) -> Outcome {
+fn run(script: &Path, dir: &Path, mode: &Mode<'_>) -> Outcome {
     let work = dir.join("work");
     let (out_path, err_path) =
         (dir.join(format!("{}.out", mode.name)), dir.join(format!("{}.err", mode.name)));

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::machine::memory_mib;
 use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,17 @@ use std::path::{Path, PathBuf};
 #[derive(Parser, Debug)]
 #[command(name = "compare", version)]
 pub struct Options {
-    /// Smaller and fewer workloads: under five minutes instead of the better part of an hour or two
+    /// Smaller and fewer workloads, and only the peers that Debian packages: under five minutes
     #[arg(long)]
     pub quick: bool,
+
+    /// All workloads and peers, sized for half an hour instead of hours
+    #[arg(long, conflicts_with = "quick")]
+    pub medium: bool,
+
+    /// Build and install everything, measure nothing: so that the measuring itself can be timed
+    #[arg(long)]
+    pub prepare: bool,
 
     /// Only workloads whose name contains this (may be repeated); `--list` prints the names
     #[arg(long, value_name = "TEXT")]
@@ -22,6 +31,10 @@ pub struct Options {
     /// Only these allocators (may be repeated); besom is measured only if named
     #[arg(long, value_name = "NAME")]
     pub allocator: Vec<String>,
+
+    /// The largest live heap, as 16g or 512m; default: 16 GiB or half of the memory; 4 GiB in the medium form
+    #[arg(long, value_name = "BYTES", value_parser = binary_size)]
+    pub largest_heap: Option<u64>,
 
     /// How often each pair of workload and allocator is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -38,6 +51,10 @@ pub struct Options {
     /// Where report.md, report.json and the pictures go
     #[arg(long, default_value = "target/bench", value_name = "DIRECTORY")]
     pub out: PathBuf,
+
+    /// Also put the report into this file, between its two marks, and the pictures into a folder named after it
+    #[arg(long, value_name = "FILE")]
+    pub publish: Option<PathBuf>,
 
     /// besom's shared library; default: $BESOM_LIB, else target/release/libbesom.so
     #[arg(long, value_name = "FILE")]
@@ -56,6 +73,34 @@ pub struct Options {
     pub list: bool,
 }
 
+/// How much work the workloads do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Size {
+    /// Minutes for all.
+    Quick,
+    /// Half an hour.
+    Medium,
+    /// Hours.
+    Full,
+}
+
+impl Size {
+    /// One of three values.
+    pub fn pick<T>(self, quick: T, medium: T, full: T) -> T {
+        match self {
+            Size::Quick => quick,
+            Size::Medium => medium,
+            Size::Full => full,
+        }
+    }
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        self.pick("quick", "medium", "full")
+    }
+}
+
 /// Families of workloads, as in `docs/benchmarks.md`.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,12 +115,20 @@ pub enum Family {
     Rust,
     /// Real programs under LD_PRELOAD
     Programs,
+    /// besom beside itself with other options
+    Options,
 }
 
 impl Family {
     /// All families, in the order of the report.
-    pub const ALL: [Family; 5] =
-        [Family::Micro, Family::Threads, Family::Fragmentation, Family::Rust, Family::Programs];
+    pub const ALL: [Family; 6] = [
+        Family::Micro,
+        Family::Threads,
+        Family::Fragmentation,
+        Family::Rust,
+        Family::Programs,
+        Family::Options,
+    ];
 
     /// The name in reports and on the command line.
     pub fn name(self) -> &'static str {
@@ -85,6 +138,7 @@ impl Family {
             Family::Fragmentation => "fragmentation",
             Family::Rust => "rust",
             Family::Programs => "programs",
+            Family::Options => "options",
         }
     }
 }
@@ -99,6 +153,16 @@ pub enum Clock {
     Cpu,
 }
 
+impl Clock {
+    /// What it measures, for the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Clock::Wall => "time that passes",
+            Clock::Cpu => "CPU time",
+        }
+    }
+}
+
 /// How several rounds become one number.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,7 +173,32 @@ pub enum Statistic {
     Min,
 }
 
+impl Statistic {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Statistic::Median => "the median",
+            Statistic::Min => "the smallest",
+        }
+    }
+}
+
 impl Options {
+    /// How much work the workloads do.
+    pub fn size(&self) -> Size {
+        match (self.quick, self.medium) {
+            (true, _) => Size::Quick,
+            (_, true) => Size::Medium,
+            _ => Size::Full,
+        }
+    }
+
+    /// Bytes of the largest live heap.
+    pub fn largest_heap(&self) -> u64 {
+        self.largest_heap
+            .unwrap_or_else(|| (memory_mib() << 19).min(self.size().pick(16 << 20, 4 << 30, 16 << 30)))
+    }
+
     /// Whether the selection on the command line includes this workload.
     pub fn wants(&self, family: Family, name: &str) -> bool {
         (self.family.is_empty() || self.family.contains(&family))
@@ -126,6 +215,18 @@ impl Options {
 pub fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Bytes of a number with k, m or g behind it.
+fn binary_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.to_ascii_lowercase().chars().last() {
+        Some('k') => (&text[..text.len() - 1], 10),
+        Some('m') => (&text[..text.len() - 1], 20),
+        Some('g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number with k, m or g".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {

@@ -20,6 +20,7 @@ impl Tools {
         // -fno-builtin: no malloc/free pair is folded, no malloc and memset become a calloc.
         let c = ["-O2", "-g", "-fno-builtin", "-pthread"];
         tools.compile("cc", &["-O2", "-static"], "measure.c", "measure", &[])?;
+        tools.compile("cc", &["-O2", "-static"], "startup.c", "startup", &[])?;
         tools.compile("cc", &["-O2", "-fPIC", "-shared"], "stack_limit.c", "libstacklimit.so", &[])?;
         let rpath = format!("-Wl,-rpath,{}", tools.folder.display());
         let search = format!("-L{}", tools.folder.display());

@@ -63,7 +63,7 @@ impl Recipe {
                 .map_err(|error| format!("{}: {error}", library.display()))?;
         }
         let version = format!("crate {} {version}, its C sources as a shared library", self.package);
-        Ok(Allocator { name: self.name.into(), library: Some(library), version })
+        Ok(Allocator::new(self.name, Some(library), version))
     }
 }
 

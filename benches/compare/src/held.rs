@@ -1,6 +1,7 @@
 //! Memory held after each phase of the fragmentation workloads.
 
 use crate::cli::Statistic;
+use crate::measure::Measurement;
 use crate::runner::{BARE, Cell, Row};
 use crate::statistics::Summary;
 use std::fmt::Write;
@@ -31,6 +32,14 @@ pub fn table(rows: &[&Row], out: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Live bytes and bytes held ten seconds after the last phase, the median of the rounds.
+pub fn after_ten_seconds(cell: &Cell) -> Option<(f64, f64)> {
+    let last = |round: &Measurement| round.phases.last().map(|phase| (phase.live, phase.held[2]));
+    let ends: Vec<_> = cell.rounds.iter().filter_map(last).filter(|(_, held)| *held >= 0.0).collect();
+    let held: Vec<f64> = ends.iter().map(|(_, held)| *held).collect();
+    Some((ends.first()?.0, Summary::of(&held, Statistic::Median)?.value))
 }
 
 const MIB: f64 = 1024.0 * 1024.0;

@@ -1,6 +1,6 @@
 //! Rust programs of real crates (`benches/rust-programs`), one binary per allocator.
 
-use crate::cli::{Family, Options, repository};
+use crate::cli::{Family, Options, Size, repository};
 use crate::compile::Tools;
 use crate::install::Missing;
 use crate::peers::{Allocator, BESOM};
@@ -22,7 +22,7 @@ const BUILDS: [(&str, &str, &str); 7] = [
 /// Builds the binaries and lists the programs; builds that fail are missing, with the compiler's reason.
 pub fn suite(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Suite {
     let workloads: Vec<_> =
-        workloads(options.quick).into_iter().filter(|one| options.wants(one.family, &one.name)).collect();
+        workloads(options.size()).into_iter().filter(|one| options.wants(one.family, &one.name)).collect();
     let mut subjects = Vec::new();
     for (name, feature, version) in BUILDS {
         if workloads.is_empty() || !options.wants_allocator(name) {
@@ -30,10 +30,8 @@ pub fn suite(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Su
         }
         let binary = tools.path(&format!("rust-{name}"));
         match build(feature, &binary) {
-            Ok(()) => subjects.push(Subject {
-                allocator: Allocator { name: name.into(), library: None, version: version.into() },
-                binary: Some(binary),
-            }),
+            Ok(()) => subjects
+                .push(Subject { allocator: Allocator::new(name, None, version), binary: Some(binary) }),
             Err(reason) => missing.push(Missing::new(format!("Rust programs with {name}"), reason)),
         }
     }
@@ -41,15 +39,12 @@ pub fn suite(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Su
 }
 
 /// The names and the work of the programs.
-pub fn workloads(quick: bool) -> Vec<Workload> {
-    let scale = if quick { 1 } else { 10 };
+pub fn workloads(size: Size) -> Vec<Workload> {
+    let scale = size.pick(1, 3, 10);
     [("json", 1), ("regex", 2), ("store", 1), ("echo", 3), ("syn", 1)]
-        .map(|(program, amount)| Workload {
-            family: Family::Rust,
-            name: format!("rust-{program}"),
-            action: Action::Linked(vec![program.into(), (amount * scale).to_string()]),
-            bare: None,
-            curve: None,
+        .map(|(program, amount)| {
+            let arguments = vec![program.into(), (amount * scale).to_string()];
+            Workload::new(Family::Rust, format!("rust-{program}"), Action::Linked(arguments))
         })
         .into()
 }

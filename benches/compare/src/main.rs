@@ -1,5 +1,6 @@
 //! Measures besom and its peers side by side and writes the report; `docs/benchmarks.md` explains it.
 
+mod bars;
 mod cli;
 mod compile;
 mod crates;
@@ -13,13 +14,16 @@ mod peers;
 mod phases;
 mod picture;
 mod programs;
+mod publish;
 mod ratios;
 mod report;
 mod runner;
+mod sections;
 mod servers;
 mod statistics;
 mod table;
 mod threads;
+mod variants;
 mod workload;
 
 use clap::Parser;
@@ -30,6 +34,7 @@ use machine::Machine;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 use workload::{Subject, Suite, Workload};
 
 fn main() -> ExitCode {
@@ -58,12 +63,18 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let linked = linked::suite(&tools, options, &mut missing);
     missing.iter().for_each(|one| println!("missing: {}: {}", one.name, one.reason));
-    let mut rows = runner::run(&preloaded, &tools, options, &mut missing);
-    rows.extend(runner::run(&linked, &tools, options, &mut missing));
+    if options.prepare {
+        println!("everything is built; the same command without --prepare measures");
+        return Ok(());
+    }
+    let start = Instant::now();
+    let suites = [preloaded, linked].into_iter().chain(variants::suites(&tools, options, &allocators));
+    let rows: Vec<_> = suites.flat_map(|suite| runner::run(&suite, &tools, options, &mut missing)).collect();
     let report = Report {
-        format: 1,
+        format: 2,
         machine,
-        quick: options.quick,
+        size: options.size(),
+        seconds: start.elapsed().as_secs_f64(),
         rounds: options.rounds,
         statistic: options.statistic,
         clock: options.clock,
@@ -80,9 +91,9 @@ fn programs_folder() -> PathBuf {
 }
 
 fn loops(tools: &Tools, options: &Options) -> Vec<Workload> {
-    let mut workloads = micro::workloads(tools, options.quick);
-    workloads.extend(threads::workloads(tools, options.quick));
-    workloads.extend(phases::workloads(tools, options.quick));
+    let mut workloads = micro::workloads(tools, options);
+    workloads.extend(threads::workloads(tools, options.size()));
+    workloads.extend(phases::workloads(tools, options));
     workloads
 }
 
@@ -96,8 +107,13 @@ fn preload_workloads(tools: &Tools, options: &Options, missing: &mut Vec<Missing
 fn list(options: &Options) -> Result<(), String> {
     let tools = Tools { folder: programs_folder(), clock: options.clock };
     let loops = loops(&tools, options);
-    let linked = linked::workloads(options.quick);
-    loops.iter().chain(&linked).for_each(|one| println!("{}/{}", one.family.name(), one.name));
+    let linked = linked::workloads(options.size());
+    let variants = variants::workloads(&tools, options);
+    loops
+        .iter()
+        .chain(&linked)
+        .chain(&variants)
+        .for_each(|one| println!("{}/{}", one.family.name(), one.name));
     programs::names(&tools, options).iter().for_each(|name| println!("{}/{name}", Family::Programs.name()));
     Ok(())
 }
@@ -110,10 +126,14 @@ fn finish(report: &Report, options: &Options) -> Result<(), String> {
             table::print_means(family.name(), &rows);
         }
     }
-    table::print_means("all", &report.rows.iter().collect::<Vec<_>>());
+    table::print_means("all", &report.compared());
     std::fs::create_dir_all(&options.out).map_err(|error| format!("{}: {error}", options.out.display()))?;
     let pictures = picture::draw(report, &options.out).map_err(|error| format!("pictures: {error}"))?;
     report.write(options, &pictures)?;
     println!("wrote {}/report.md, report.json and {} pictures", options.out.display(), pictures.len());
+    if let Some(document) = &options.publish {
+        publish::publish(document, &options.out, &pictures)?;
+        println!("published into {}", document.display());
+    }
     Ok(())
 }

@@ -5,8 +5,10 @@ use crate::compile::Tools;
 use crate::peers::Allocator;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What one run cost.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -24,6 +26,9 @@ pub struct Measurement {
     pub peak_kib: f64,
     /// Page faults that needed no disk.
     pub faults: f64,
+    /// Memory of its own and resident memory of a program that exits, in KiB, where that is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_exit: Option<[f64; 2]>,
     /// Seconds, live bytes, resident bytes: memory over time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<[f64; 3]>,
@@ -76,30 +81,82 @@ impl Task {
     /// Runs it under `allocator`, in the folder of the tools; an error says what went wrong, in a line.
     pub fn measure(&self, tools: &Tools, allocator: &Allocator) -> Result<Measurement, String> {
         let costs = tools.path("costs.txt");
-        let preload =
-            allocator.library.as_ref().map_or("-".into(), |library| library.clone().into_os_string());
-        let output = Command::new(tools.path("measure"))
-            .arg(&costs)
-            .arg(preload)
+        let mut command = self.command(tools, allocator, &costs);
+        let output = command.stdin(Stdio::null()).output().map_err(|error| format!("measure: {error}"))?;
+        read_back(tools, &output, &costs)
+    }
+
+    /// The same for a program that tells when it is only being watched: another one has the turn meanwhile.
+    pub fn measure_in_turns(
+        &self,
+        tools: &Tools,
+        allocator: &Allocator,
+        turn: &Turn,
+    ) -> Result<Measurement, String> {
+        let failed = |error: std::io::Error| format!("measure: {error}");
+        let costs = tools.path(&format!("costs-{}.txt", allocator.name));
+        let mut command = self.command(tools, allocator, &costs);
+        command.env("BENCH_TURNS", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut mine = Some(turn.take());
+        let mut child = command.spawn().map_err(failed)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (Some(mut go), Some(lines)) = (stdin, stdout) else { return Err("measure: no pipes".into()) };
+        let mut text = String::new();
+        for line in BufReader::new(lines).lines() {
+            match line.map_err(failed)?.as_str() {
+                "watching" => mine = None,
+                "ready" => {
+                    mine.get_or_insert_with(|| turn.take());
+                    go.write_all(b".").map_err(failed)?;
+                }
+                line => text.extend([line, "\n"]),
+            }
+        }
+        let mut output = child.wait_with_output().map_err(failed)?;
+        output.stdout = text.into_bytes();
+        read_back(tools, &output, &costs)
+    }
+
+    /// The launcher with everything but its standard streams.
+    fn command(&self, tools: &Tools, allocator: &Allocator, costs: &Path) -> Command {
+        let mut command = Command::new(tools.path("measure"));
+        command
+            .arg(costs)
+            .arg(allocator.preload())
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(allocator.options.iter().map(|options| ("BESOM_OPTIONS", options)))
             .env("BENCH_CLOCK", if tools.clock == Clock::Cpu { "cpu" } else { "wall" })
             .env_remove("LD_PRELOAD")
             .env_remove("BESOM_LIB")
-            .current_dir(&tools.folder)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| format!("measure: {error}"))?;
-        check(&output)?;
-        let costs = std::fs::read_to_string(costs).map_err(|error| format!("costs.txt: {error}"))?;
-        let mut measurement = parse_costs(&costs).ok_or("costs.txt is not as expected")?;
-        if tools.clock == Clock::Cpu {
-            measurement.ns_per_op = measurement.cpu_ns;
-        }
-        parse_lines(&String::from_utf8_lossy(&output.stdout), &mut measurement);
-        Ok(measurement)
+            .current_dir(&tools.folder);
+        command
     }
+}
+
+/// The right to compute, of which there is one: who is watched gives it up.
+#[derive(Default)]
+pub struct Turn(Mutex<()>);
+
+impl Turn {
+    /// Waits for it.
+    fn take(&self) -> MutexGuard<'_, ()> {
+        // A panic of another holder leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a finished run cost.
+fn read_back(tools: &Tools, output: &Output, costs: &Path) -> Result<Measurement, String> {
+    check(output)?;
+    let costs = std::fs::read_to_string(costs).map_err(|error| format!("{}: {error}", costs.display()))?;
+    let mut measurement = parse_costs(&costs).ok_or("the launcher's file is not as expected")?;
+    if tools.clock == Clock::Cpu {
+        measurement.ns_per_op = measurement.cpu_ns;
+    }
+    parse_lines(&String::from_utf8_lossy(&output.stdout), &mut measurement);
+    Ok(measurement)
 }
 
 /// An error for a run that did not end well, or whose dynamic linker could not preload.
@@ -147,6 +204,8 @@ fn parse_lines(text: &str, into: &mut Measurement) {
             Some(&"base") if number(1) >= 0.0 => {
                 into.peak_kib = (into.peak_kib - number(1) / 1024.0).max(1.0)
             }
+            Some(&"private") => into.at_exit.get_or_insert_default()[0] = number(1) / 1024.0,
+            Some(&"resident") => into.at_exit.get_or_insert_default()[1] = number(1) / 1024.0,
             Some(&"sample") => into.samples.push([number(1), number(2), number(3)]),
             Some(&"phase") if words.len() == 6 => into.phases.push(Phase {
                 name: words[1].into(),

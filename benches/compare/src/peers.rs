@@ -3,10 +3,14 @@
 use crate::cli::{Options, repository};
 use crate::install::{self, Missing};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The name under which besom stands in every table.
 pub const BESOM: &str = "besom";
+
+/// The C library's own allocator: nothing is preloaded.
+pub const GLIBC: &str = "glibc";
 
 /// One allocator that runs under unchanged programs.
 #[derive(Clone, Debug, Serialize)]
@@ -17,6 +21,21 @@ pub struct Allocator {
     pub library: Option<PathBuf>,
     /// Where it comes from and which version.
     pub version: String,
+    /// `BESOM_OPTIONS`, where it is besom with other options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+impl Allocator {
+    /// An allocator without options.
+    pub fn new(name: impl Into<String>, library: Option<PathBuf>, version: impl Into<String>) -> Allocator {
+        Allocator { name: name.into(), library, version: version.into(), options: None }
+    }
+
+    /// The value of LD_PRELOAD, `-` for none.
+    pub fn preload(&self) -> OsString {
+        self.library.as_ref().map_or("-".into(), |library| library.clone().into_os_string())
+    }
 }
 
 /// A peer that Debian packages.
@@ -37,15 +56,14 @@ pub fn find(options: &Options, glibc: &str) -> (Vec<Allocator>, Vec<Missing>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     let library = besom_library(options);
     match library.canonicalize() {
-        Ok(path) => found.push(Allocator {
-            name: BESOM.into(),
-            version: format!("{}, modified {}", path.display(), install::modified(&path)),
-            library: Some(path),
-        }),
+        Ok(path) => {
+            let version = format!("{}, built {}", display_name(&path), install::modified(&path));
+            found.push(Allocator::new(BESOM, Some(path), version));
+        }
         Err(_) => missing
             .push(Missing::new(BESOM, format!("no {}: run `make`, or set BESOM_LIB", library.display()))),
     }
-    found.push(Allocator { name: "glibc".into(), library: None, version: glibc.into() });
+    found.push(Allocator::new(GLIBC, None, glibc));
     for peer in &PACKAGED {
         match install::debian(peer.package, options.no_install).and_then(|version| located(peer, version)) {
             Ok(allocator) => found.push(allocator),
@@ -53,8 +71,7 @@ pub fn find(options: &Options, glibc: &str) -> (Vec<Allocator>, Vec<Missing>) {
         }
     }
     for (name, file) in &options.extra {
-        let library = file.canonicalize().ok();
-        found.push(Allocator { name: name.clone(), library, version: file.display().to_string() });
+        found.push(Allocator::new(name, file.canonicalize().ok(), display_name(file)));
     }
     found.retain(|allocator| options.wants_allocator(&allocator.name));
     missing.retain(|missing| options.wants_allocator(&missing.name));
@@ -79,7 +96,7 @@ fn located(peer: &Packaged, version: String) -> Result<Allocator, String> {
             format!("{} is installed, but {} is nowhere to be found", peer.package, peer.soname)
         })?;
     let version = format!("{} {version} ({})", peer.package, display_name(&library));
-    Ok(Allocator { name: peer.name.into(), library: Some(library), version })
+    Ok(Allocator::new(peer.name, Some(library), version))
 }
 
 fn display_name(file: &Path) -> String {

@@ -19,7 +19,7 @@ pub fn draw(report: &Report, folder: &Path) -> Result<Vec<String>> {
         let rows = report.family(family);
         for quantity in [Quantity::Time, Quantity::Peak] {
             let file = format!("{}-{}.svg", quantity.name().replace(' ', "-"), family.name());
-            if !rows.is_empty() {
+            if !rows.is_empty() && family != Family::Options {
                 dots(&rows, quantity, family, &folder.join(&file))?;
                 files.push(file);
             }
@@ -44,7 +44,7 @@ fn file_name(text: &str) -> String {
 
 /// The same colour for the same place in the legend, besom always the first and strongest.
 fn colour(index: usize) -> RGBColor {
-    const COLOURS: [RGBColor; 9] = [
+    const COLOURS: [RGBColor; 10] = [
         RGBColor(214, 39, 40),
         RGBColor(90, 90, 90),
         RGBColor(31, 119, 180),
@@ -54,6 +54,7 @@ fn colour(index: usize) -> RGBColor {
         RGBColor(140, 86, 75),
         RGBColor(23, 190, 207),
         RGBColor(188, 189, 34),
+        RGBColor(227, 119, 194),
     ];
     COLOURS[index % COLOURS.len()]
 }
@@ -84,7 +85,7 @@ fn dots(rows: &[&Row], quantity: Quantity, family: Family, file: &Path) -> Resul
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(180)
-        .build_cartesian_2d((0.9..largest * 1.6).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
+        .build_cartesian_2d((0.9..largest * 4.0).log_scale(), -0.7..rows.len() as f64 - 0.3)?;
     let label = |y: &f64| {
         let near = y.round();
         let row = rows.len().checked_sub(1 + near.max(0.0) as usize).and_then(|at| rows.get(at));
@@ -101,15 +102,22 @@ fn dots(rows: &[&Row], quantity: Quantity, family: Family, file: &Path) -> Resul
         .x_labels(12)
         .light_line_style(WHITE)
         .draw()?;
-    for (index, name) in names.iter().enumerate() {
-        let points = rows.iter().rev().enumerate().filter_map(|(y, row)| {
+    let points = |index: usize, name: &str| -> Vec<_> {
+        let place = |(y, row): (usize, &&Row)| {
             let cell = row.cell(name)?;
             Some(Circle::new((multiple(row, cell), y as f64), 5, colour(index).filled()))
-        });
+        };
+        rows.iter().rev().enumerate().filter_map(place).collect()
+    };
+    for (index, name) in names.iter().enumerate() {
         chart
-            .draw_series(points)?
+            .draw_series(points(index, name))?
             .label(name)
             .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour(index).filled()));
+    }
+    // The first is besom: once more, on top.
+    if let Some(first) = names.first() {
+        chart.draw_series(points(0, first))?;
     }
     legend(&mut chart)?;
     Ok(area.present()?)
@@ -153,7 +161,8 @@ fn scaling(report: &Report, curve: &str, file: &Path) -> Result<()> {
     let (from, to) = rows.iter().fold((f64::INFINITY, 0.0f64), |(a, b), (_, x)| (a.min(*x), b.max(*x)));
     let area = SVGBackend::new(file, (800, 480)).into_drawing_area();
     area.fill(&WHITE)?;
-    let x = (from * 0.9..to * 1.1).log_scale().base(2.0);
+    // Room for the legend on the right.
+    let x = (from * 0.9..to * (to / from).powf(0.3)).log_scale().base(2.0);
     let mut chart = axes(&area, &format!("ns per operation: {curve}"))
         .build_cartesian_2d(x, (whole_power(low, f64::floor)..whole_power(high, f64::ceil)).log_scale())?;
     chart.configure_mesh().x_desc(curve).y_desc("ns per operation").light_line_style(WHITE).draw()?;
@@ -190,18 +199,21 @@ fn memory_over_time(row: &Row, file: &Path) -> Result<()> {
     let top = samples().map(|sample| sample[2].max(sample[1])).fold(MIB, f64::max) / MIB;
     let area = SVGBackend::new(file, (900, 480)).into_drawing_area();
     area.fill(&WHITE)?;
-    let title = format!("{}: MiB held over time (dotted: bytes alive)", row.workload);
-    let mut chart = axes(&area, &title).build_cartesian_2d(0.0..end, 0.0..top * 1.25)?;
+    let title = format!("{}: MiB held over time (dotted: bytes alive under the first)", row.workload);
+    let mut chart = axes(&area, &title).build_cartesian_2d(0.0..end * 1.2, 0.0..top * 1.1)?;
     chart.configure_mesh().x_desc("seconds").y_desc("MiB").light_line_style(WHITE).draw()?;
     for (index, (cell, round)) in runs.iter().enumerate() {
         let held = round.samples.iter().map(|sample| (sample[0], sample[2] / MIB));
-        let live = round.samples.iter().map(|sample| (sample[0], sample[1] / MIB));
         let style = colour(index).stroke_width(2);
         chart
             .draw_series(LineSeries::new(held, style))?
             .label(&cell.allocator)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], style));
-        chart.draw_series(DashedLineSeries::new(live, 2, 3, colour(index).mix(0.5).stroke_width(1)))?;
+    }
+    // The same for all, but for how fast they got there.
+    if let Some((_, round)) = runs.first() {
+        let live = round.samples.iter().map(|sample| (sample[0], sample[1] / MIB));
+        chart.draw_series(DashedLineSeries::new(live, 3, 4, BLACK.mix(0.6).stroke_width(1)))?;
     }
     legend(&mut chart)?;
     Ok(area.present()?)

@@ -3,19 +3,17 @@
 use crate::cli::{Family::Programs, Options};
 use crate::compile::{Tools, source_folder};
 use crate::install::{self, Missing};
-use crate::measure::{Measurement, Task};
+use crate::measure::Task;
 use crate::peers::Allocator;
 use crate::servers;
-use crate::statistics::Summary;
 use crate::workload::Workload;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 /// All programs that are there or can be installed; the others are missing, with what to install.
 pub fn workloads(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -> Vec<Workload> {
-    let scale = if options.quick { 1 } else { 20 };
-    let mut list = vec![start_up()];
-    for (name, candidate) in candidates(tools, options, scale) {
+    let mut list = vec![start_up(options)];
+    for (name, candidate) in candidates(tools, options) {
         if !options.wants(Programs, name) {
             continue;
         }
@@ -29,18 +27,13 @@ pub fn workloads(tools: &Tools, options: &Options, missing: &mut Vec<Missing>) -
 
 /// The names of all programs, for `--list`.
 pub fn names(tools: &Tools, options: &Options) -> Vec<&'static str> {
-    std::iter::once("start-up-of-true")
-        .chain(candidates(tools, options, 1).into_iter().map(|(name, _)| name))
-        .collect()
+    std::iter::once(START_UP).chain(candidates(tools, options).into_iter().map(|(name, _)| name)).collect()
 }
 
 type Candidate<'a> = Box<dyn Fn() -> Result<Workload, String> + 'a>;
 
-fn candidates<'a>(
-    tools: &'a Tools,
-    options: &'a Options,
-    scale: usize,
-) -> Vec<(&'static str, Candidate<'a>)> {
+fn candidates<'a>(tools: &'a Tools, options: &'a Options) -> Vec<(&'static str, Candidate<'a>)> {
+    let scale = options.size().pick(1, 3, 20);
     let program = move |name, package| install::program(name, package, options.no_install);
     let script = move |file: &str| source_folder().join(file).into_os_string();
     let amount = move |number: usize| (number * scale).to_string().into();
@@ -88,29 +81,21 @@ fn candidates<'a>(
     ]
 }
 
+/// The row of the shortest program.
+pub const START_UP: &str = "start-up-of-true";
+
 /// What a preloaded library adds to the shortest program: the median of many starts.
-fn start_up() -> Workload {
-    const STARTS: usize = 30;
-    let script = |tools: &Tools, allocator: &Allocator| {
-        let task = Task::new("/bin/true", [""; 0]);
-        let runs: Result<Vec<Measurement>, String> =
-            (0..STARTS).map(|_| task.measure(tools, allocator)).collect();
-        let runs = runs?;
-        let median = |quantity: fn(&Measurement) -> f64| {
-            let values: Vec<f64> = runs.iter().map(quantity).collect();
-            Summary::of(&values, crate::cli::Statistic::Median).map_or(f64::NAN, |summary| summary.value)
-        };
-        Ok(Measurement {
-            ns_per_op: median(|run| run.ns_per_op),
-            ops: STARTS as f64,
-            wall_ns: median(|run| run.wall_ns),
-            cpu_ns: median(|run| run.cpu_ns),
-            peak_kib: median(|run| run.peak_kib),
-            faults: median(|run| run.faults),
-            ..Measurement::default()
-        })
+fn start_up(options: &Options) -> Workload {
+    let starts = options.size().pick(30, 200, 500);
+    let script = move |tools: &Tools, allocator: &Allocator| {
+        let arguments = [allocator.preload(), starts.to_string().into(), "/bin/true".into()];
+        let mut run =
+            Task::new(tools.path("startup"), arguments).measure(tools, &Allocator::new("", None, ""))?;
+        run.cpu_ns /= run.ops;
+        run.faults /= run.ops;
+        Ok(run)
     };
-    Workload::script("start-up-of-true", Box::new(script))
+    Workload::script(START_UP, Box::new(script))
 }
 
 /// The interpreter itself: what PATH holds may be a shell script that chooses one.

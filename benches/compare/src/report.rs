@@ -1,11 +1,14 @@
 //! `report.md` and `report.json`.
 
-use crate::cli::{Family, Options};
+use crate::bars;
+use crate::cli::{Family, Options, Size};
 use crate::install::Missing;
 use crate::machine::Machine;
 use crate::peers::{Allocator, BESOM};
+use crate::programs::START_UP;
 use crate::ratios::{Quantity, against_each, best, best_single, peers, ratio, ratio_to_best, relative_means};
-use crate::runner::{BARE, Row};
+use crate::runner::{BARE, Cell, Row};
+use crate::sections;
 use crate::table::{memory, time};
 use serde::Serialize;
 use std::fmt::Write;
@@ -17,8 +20,10 @@ pub struct Report {
     pub format: u32,
     /// Where it was measured.
     pub machine: Machine,
-    /// Whether these are the quick workloads.
-    pub quick: bool,
+    /// How much work the workloads did.
+    pub size: Size,
+    /// How long measuring took.
+    pub seconds: f64,
     /// Rounds per pair.
     pub rounds: u32,
     /// How the rounds became one number.
@@ -39,6 +44,12 @@ impl Report {
         self.rows.iter().filter(|row| row.family == family).collect()
     }
 
+    /// The rows that count in means: allocators are compared, not options, and all of them are loaded, which the C
+    /// library's is not for the start-up.
+    pub fn compared(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| row.family != Family::Options && row.workload != START_UP).collect()
+    }
+
     /// Writes report.md and report.json; the pictures are listed, not drawn.
     pub fn write(&self, options: &Options, pictures: &[String]) -> Result<(), String> {
         let save = |name: &str, text: String| {
@@ -54,11 +65,17 @@ impl Report {
 
     fn markdown(&self, pictures: &[String], out: &mut String) -> std::fmt::Result {
         self.header(out)?;
+        bars::table(&self.rows, &self.compared(), out)?;
         self.means(out)?;
         self.behind(out)?;
+        sections::limit(&self.rows, out)?;
+        sections::flat(&self.rows, out)?;
+        sections::threads(&self.rows, out)?;
+        sections::start_up(&self.rows, out)?;
+        sections::options(&self.rows, out)?;
         for family in Family::ALL {
             let rows = self.family(family);
-            if !rows.is_empty() {
+            if !rows.is_empty() && family != Family::Options {
                 writeln!(out, "\n## {}\n", title(family))?;
                 values(&rows, out)?;
                 for quantity in [Quantity::Time, Quantity::Peak] {
@@ -67,7 +84,6 @@ impl Report {
                 crate::held::table(&rows, out)?;
             }
         }
-        limit(&self.rows, out)?;
         writeln!(out, "\n## Pictures\n")?;
         pictures.iter().try_for_each(|file| writeln!(out, "![{0}]({0})\n", file))
     }
@@ -85,11 +101,13 @@ impl Report {
             "| run | {}, commit {}, load before: {} |",
             machine.date, machine.commit, machine.load
         )?;
-        let kind = if self.quick { "quick" } else { "full" };
+        let (statistic, clock) = (self.statistic.name(), self.clock.name());
+        writeln!(out, "| rounds | {}, in turns; {statistic} of them; {clock} |", self.rounds)?;
+        let (workloads, minutes) = (self.rows.len(), self.seconds / 60.0);
         writeln!(
             out,
-            "| rounds | {}, in turns; {:?} of them; {kind} workloads |\n",
-            self.rounds, self.statistic
+            "| workloads | {workloads}, {} size; {minutes:.0} minutes in all |\n",
+            self.size.name()
         )?;
         self.allocators.iter().try_for_each(|one| writeln!(out, "- **{}**: {}", one.name, one.version))?;
         writeln!(out)?;
@@ -111,9 +129,16 @@ impl Report {
                 quantity.name()
             )?;
             for family in Family::ALL {
-                mean_line(family.name(), &self.family(family), quantity, out)?;
+                let rows: Vec<_> = self.compared().into_iter().filter(|row| row.family == family).collect();
+                mean_line(family.name(), &rows, quantity, out)?;
             }
-            mean_line("**all**", &self.rows.iter().collect::<Vec<_>>(), quantity, out)?;
+            let all = self.compared();
+            mean_line("**all**", &all, quantity, out)?;
+            if quantity == Quantity::Peak {
+                let large: Vec<_> =
+                    all.into_iter().filter(|row| best(row, quantity).is_some_and(large)).collect();
+                mean_line("all with 8 MiB or more", &large, quantity, out)?;
+            }
         }
         Ok(())
     }
@@ -123,8 +148,8 @@ impl Report {
         for quantity in [Quantity::Time, Quantity::Peak] {
             writeln!(out, "\n## Behind the best peer by more than the spread: {}\n", quantity.name())?;
             let mut worst: Vec<_> = self
-                .rows
-                .iter()
+                .compared()
+                .into_iter()
                 .filter_map(|row| ratio_to_best(row, quantity).map(|(ratio, spread)| (row, ratio, spread)))
                 .filter(|(_, ratio, spread)| *ratio > 1.0 + spread)
                 .collect();
@@ -141,6 +166,12 @@ impl Report {
     }
 }
 
+/// Whether the heap is what a program holds: below this the code of program and libraries is.
+fn large(cell: &Cell) -> bool {
+    const LEAST_KIB: f64 = 8.0 * 1024.0;
+    cell.peak.value >= LEAST_KIB
+}
+
 fn title(family: Family) -> &'static str {
     match family {
         Family::Micro => "One thread, one path each",
@@ -148,6 +179,7 @@ fn title(family: Family) -> &'static str {
         Family::Fragmentation => "Fragmentation and return",
         Family::Rust => "Rust programs, linked with each allocator",
         Family::Programs => "Real programs under LD_PRELOAD",
+        Family::Options => "Options",
     }
 }
 
@@ -223,26 +255,6 @@ fn ratios(rows: &[&Row], quantity: Quantity, out: &mut String) -> std::fmt::Resu
             _ => "–".into(),
         };
         writeln!(out, "| {} | {} | {best} |", row.workload, cells.join(" | "))?;
-    }
-    Ok(())
-}
-
-/// The hot pair against a bare array stack behind the same call.
-fn limit(rows: &[Row], out: &mut String) -> std::fmt::Result {
-    let hot: Vec<_> =
-        rows.iter().filter(|row| row.workload.starts_with("hot-") && row.cell(BARE).is_some()).collect();
-    if hot.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n## The hot pair against the limit of the design\n")?;
-    writeln!(out, "A bare push and pop on an array stack in a shared library, in the same run.\n")?;
-    writeln!(out, "| | bare stack | {BESOM} | ratio |\n|---|---:|---:|---:|")?;
-    for row in hot {
-        if let (Some(bare), Some(besom)) = (row.cell(BARE), row.cell(BESOM)) {
-            let ratio = besom.time.value / bare.time.value;
-            let (bare, besom) = (time(bare.time.value), time(besom.time.value));
-            writeln!(out, "| {} | {bare} | {besom} | {ratio:.2} |", row.workload)?;
-        }
     }
     Ok(())
 }

@@ -3,11 +3,13 @@
 use crate::cli::{Family, Options};
 use crate::compile::Tools;
 use crate::install::Missing;
-use crate::measure::{Measurement, Task};
-use crate::peers::Allocator;
+use crate::measure::{Measurement, Task, Turn};
+use crate::peers::{Allocator, BESOM};
 use crate::statistics::Summary;
 use crate::workload::{Subject, Suite, Workload};
 use serde::Serialize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 /// The name of the control: the workload's own accesses, no allocator.
 pub const BARE: &str = "bare";
@@ -40,6 +42,8 @@ pub struct Row {
     pub curve: Option<(String, f64)>,
     /// One per allocator that went through all rounds.
     pub cells: Vec<Cell>,
+    /// How long measuring all of it took.
+    pub seconds: f64,
 }
 
 impl Row {
@@ -59,7 +63,9 @@ pub fn run(suite: &Suite, tools: &Tools, options: &Options, failures: &mut Vec<M
             if family.replace(workload.family) != Some(workload.family) {
                 crate::table::print_heading(workload.family.name(), &names);
             }
+            let start = Instant::now();
             let row = measure_row(workload, suite, tools, options, failures);
+            let row = Row { seconds: start.elapsed().as_secs_f64(), ..row };
             crate::table::print_row(&row, &names);
             rows.push(row);
         }
@@ -75,20 +81,45 @@ fn measure_row(
     failures: &mut Vec<Missing>,
 ) -> Row {
     let mut columns = columns(workload, &suite.subjects);
-    for round in 0..options.rounds as usize {
+    for _ in 0..options.rounds {
+        if workload.watched > 1 {
+            measure_in_turns(&mut columns, workload, tools, failures);
+        } else {
+            columns.iter_mut().for_each(|column| column.measure(workload, tools, None, failures));
+        }
         // A different one begins each round: none always follows the same neighbour's mess.
-        let count = columns.len().max(1);
-        for step in 0..columns.len() {
-            let column = &mut columns[(round + step) % count];
-            column.measure(workload, tools, failures);
+        if !columns.is_empty() {
+            columns.rotate_left(1);
         }
     }
+    columns.sort_by_key(|column| column.place);
     let cells = columns.into_iter().filter_map(|column| column.cell(options)).collect();
-    Row { family: workload.family, workload: workload.name.clone(), curve: workload.curve.clone(), cells }
+    let (family, curve) = (workload.family, workload.curve.clone());
+    Row { family, workload: workload.name.clone(), curve, cells, seconds: 0.0 }
+}
+
+/// One round in which one computes while up to `watched` others are only watched for what they hold.
+fn measure_in_turns(columns: &mut [Column], workload: &Workload, tools: &Tools, failures: &mut Vec<Missing>) {
+    let turn = Turn::default();
+    let failed = Mutex::new(failures);
+    let queue = Mutex::new(columns.iter_mut());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..workload.watched {
+            scope.spawn(|| {
+                while let Some(column) = next() {
+                    let mut own = Vec::new();
+                    column.measure(workload, tools, Some(&turn), &mut own);
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+                }
+            });
+        }
+    });
 }
 
 /// One allocator while its rounds are collected.
 struct Column<'a> {
+    place: usize,
     subject: Subject,
     bare: Option<&'a Task>,
     rounds: Vec<Measurement>,
@@ -96,23 +127,31 @@ struct Column<'a> {
 }
 
 fn columns<'a>(workload: &'a Workload, subjects: &[Subject]) -> Vec<Column<'a>> {
-    let column = |subject, bare| Column { subject, bare, rounds: Vec::new(), failed: false };
-    let mut columns: Vec<_> = subjects.iter().map(|subject| column(subject.clone(), None)).collect();
+    let column = |place, subject, bare| Column { place, subject, bare, rounds: Vec::new(), failed: false };
+    let wanted = subjects.iter().filter(|one| !workload.alone || one.allocator.name == BESOM);
+    let mut columns: Vec<_> =
+        wanted.enumerate().map(|(place, subject)| column(place, subject.clone(), None)).collect();
     if let Some(task) = &workload.bare {
-        let allocator = Allocator { name: BARE.into(), library: None, version: String::new() };
-        columns.push(column(Subject { allocator, binary: None }, Some(task)));
+        let allocator = Allocator::new(BARE, None, "");
+        columns.push(column(columns.len(), Subject { allocator, binary: None }, Some(task)));
     }
     columns
 }
 
 impl Column<'_> {
-    fn measure(&mut self, workload: &Workload, tools: &Tools, failures: &mut Vec<Missing>) {
+    fn measure(
+        &mut self,
+        workload: &Workload,
+        tools: &Tools,
+        turn: Option<&Turn>,
+        failures: &mut Vec<Missing>,
+    ) {
         if self.failed {
             return;
         }
         let run = match self.bare {
             Some(task) => task.measure(tools, &self.subject.allocator),
-            None => workload.run(tools, &self.subject),
+            None => workload.run(tools, &self.subject, turn),
         };
         match run {
             Ok(measurement) => self.rounds.push(measurement),

@@ -7,7 +7,7 @@ use crate::measure::Measurement;
 use crate::peers::Allocator;
 use crate::workload::Workload;
 use std::fs::read_to_string;
-use std::os::unix::fs::symlink;
+use std::os::unix::{fs::symlink, net::UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ pub fn redis(options: &Options, requests: usize) -> Result<Workload, String> {
         command.arg(&socket);
         // Debian links redis with jemalloc: for glibc's own, the C library has to be asked first.
         command.env("LD_PRELOAD", allocator.library.clone().unwrap_or_else(|| "libc.so.6".into()));
-        let server = Server::start(command, || socket.exists())?;
+        let server = Server::start(command, || UnixStream::connect(&socket).is_ok())?;
         let tests = "set,get,lpush,rpop,sadd,hset,zadd,lrange_100,mset";
         let mut client = Command::new(&client);
         client
@@ -69,9 +69,7 @@ pub fn postgresql(options: &Options, transactions: usize) -> Result<Workload, St
         ]);
         let preload = allocator.library.as_ref().map_or(String::new(), |file| file.display().to_string());
         command.env("BENCH_PRELOAD", preload);
-        let socket = data.join(".s.PGSQL.5432");
-        let _ = std::fs::remove_file(&socket);
-        let server = Server::start(command, || socket.exists())?;
+        let server = Server::start(command, || answers(&folder, &data))?;
         let mut client = Command::new(folder.join("pgbench"));
         client.arg("-h").arg(&data).args(["-U", "postgres", "-n", "-c", "4", "-j", "2", "-t"]);
         client.arg((transactions / 4).to_string()).arg("postgres");
@@ -106,6 +104,13 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
+/// Whether the PostgreSQL in `data` takes connections: its socket is there some time before.
+fn answers(folder: &Path, data: &Path) -> bool {
+    let mut client = Command::new(folder.join("psql"));
+    client.arg("-h").arg(data).args(["-U", "postgres", "-q", "-c", "select 1"]);
+    run(&mut client).is_ok()
+}
+
 /// A fresh cluster with pgbench's tables, made once by an unchanged server and copied for each run.
 fn prepare(folder: &Path, pattern: &Path) -> Result<PathBuf, String> {
     // In /tmp, because the user postgres may not be able to enter the repository.
@@ -129,8 +134,7 @@ fn prepare(folder: &Path, pattern: &Path) -> Result<PathBuf, String> {
     ]))?;
     let mut command = as_postgres(&folder.join("postgres"));
     command.arg("-D").arg(&data).arg("-k").arg(&data).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
-    let socket = data.join(".s.PGSQL.5432");
-    let server = Server::start(command, || socket.exists())?;
+    let server = Server::start(command, || answers(folder, &data))?;
     run(Command::new(folder.join("pgbench"))
         .arg("-h")
         .arg(&data)
@@ -155,7 +159,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts it and waits, ten seconds at most, until it is `ready`.
+    /// Starts it and waits, half a minute at most, until it is `ready`.
     fn start(mut command: Command, ready: impl Fn() -> bool) -> Result<Server, String> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().map_err(|error| error.to_string())?;
@@ -165,13 +169,11 @@ impl Server {
             if let Ok(Some(status)) = server.process.try_wait() {
                 return Err(format!("the server ended at once: {status}"));
             }
-            if start.elapsed() > Duration::from_secs(10) {
-                return Err("the server was not ready after ten seconds".into());
+            if start.elapsed() > Duration::from_secs(30) {
+                return Err("the server was not ready after half a minute".into());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // The socket's file is there a moment before the server listens on it.
-        std::thread::sleep(Duration::from_millis(300));
         Ok(server)
     }
 

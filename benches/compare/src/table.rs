@@ -67,14 +67,17 @@ fn verdict(row: &Row) -> String {
 /// Prints the geometric means over all rows of `title`.
 pub fn print_means(title: &str, rows: &[&Row]) {
     let names: Vec<_> = names(rows).into_iter().filter(|name| name != BARE).collect();
+    if names.is_empty() {
+        return;
+    }
     for quantity in [Quantity::Time, Quantity::Peak] {
         let means = relative_means(rows, &names, quantity);
         let list: Vec<_> = means.iter().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
-        println!(
-            "{title}, geometric mean of {} (best of each row = 1): {}",
-            quantity.name(),
-            list.join("  ")
-        );
+        // Families have different peers, so that no row may have them all.
+        if !list.is_empty() {
+            let what = quantity.name();
+            println!("{title}, geometric mean of {what} (best of each row = 1): {}", list.join("  "));
+        }
         let each = against_each(rows, quantity);
         if let Some(best) = best_single(&each) {
             let list: Vec<_> = each.iter().map(|one| format!("{} {:.3}", one.peer, one.mean)).collect();

@@ -1,6 +1,6 @@
 //! The catalogue of loops over many threads (`workloads/threads.c`).
 
-use crate::cli::Family::Threads;
+use crate::cli::{Family::Threads, Size};
 use crate::compile::Tools;
 use crate::machine::cores;
 use crate::measure::Task;
@@ -16,9 +16,12 @@ const SCALED: [(&str, &str, &str); 5] = [
     ("bursts", "bursts THREADS BURSTS", "bursts"),
 ];
 
-/// All thread workloads; in `quick` mode with two thread counts instead of the whole range.
-pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
-    let ops = if quick { 300_000 } else { 20_000_000 };
+/// The curve of the number of threads alive together, along which memory should not grow.
+pub const CROWD_CURVE: &str = "threads alive together";
+
+/// All thread workloads; in quick mode with two thread counts instead of the whole range.
+pub fn workloads(tools: &Tools, size: Size) -> Vec<Workload> {
+    let (quick, ops) = (size == Size::Quick, size.pick(300_000, 5_000_000, 20_000_000));
     let mut list = Vec::new();
     for (name, arguments, curve) in SCALED {
         for threads in thread_counts(quick) {
@@ -35,7 +38,7 @@ pub fn workloads(tools: &Tools, quick: bool) -> Vec<Workload> {
         }
     }
     sharing(tools, ops / 5, &mut list);
-    lives(tools, quick, &mut list);
+    lives(tools, size, &mut list);
     list
 }
 
@@ -60,9 +63,18 @@ fn sharing(tools: &Tools, ops: usize, list: &mut Vec<Workload>) {
     }
 }
 
-fn lives(tools: &Tools, quick: bool, list: &mut Vec<Workload>) {
-    let short = if quick { 2_000 } else { 50_000 };
+fn lives(tools: &Tools, size: Size, list: &mut Vec<Workload>) {
+    let short = size.pick(2_000, 10_000, 50_000);
     list.push(Workload::command(Threads, "short-lived-threads", task(tools, &format!("short {short} 100"))));
-    let crowd = if quick { 1_000 } else { 10_000 };
-    list.push(Workload::command(Threads, format!("{crowd}-threads"), task(tools, &format!("crowd {crowd}"))));
+    // In the medium bench only besom has ten thousand: its peers' take seconds each.
+    for (crowd, alone) in [(100, false), (1_000, false), (10_000, size == Size::Medium)] {
+        if crowd > size.pick(1_000, 10_000, 10_000) {
+            continue;
+        }
+        let bare = task(tools, &format!("crowd-bare {crowd}"));
+        let task = task(tools, &format!("crowd {crowd}"));
+        let workload = Workload::command(Threads, format!("{crowd}-threads"), task);
+        let workload = if alone { workload.alone() } else { workload };
+        list.push(workload.bare(bare).on_curve(CROWD_CURVE, crowd));
+    }
 }

@@ -2,12 +2,12 @@
 
 use crate::cli::Family;
 use crate::compile::Tools;
-use crate::measure::{Measurement, Task};
+use crate::measure::{Measurement, Task, Turn};
 use crate::peers::Allocator;
 use std::path::PathBuf;
 
 /// Measures one run; for what does not fit in a single command (a server and its client).
-pub type Script = Box<dyn Fn(&Tools, &Allocator) -> Result<Measurement, String>>;
+pub type Script = Box<dyn Fn(&Tools, &Allocator) -> Result<Measurement, String> + Sync>;
 
 /// How a workload is run.
 pub enum Action {
@@ -29,6 +29,10 @@ pub struct Workload {
     pub action: Action,
     /// The same accesses without an allocator, where that says something.
     pub bare: Option<Task>,
+    /// How many may be watched at once while another one runs; 1 where nothing is watched.
+    pub watched: usize,
+    /// Whether the peers are left out: such a row is about besom and its control.
+    pub alone: bool,
     /// The curve and the place on it, where it is a point of one: `("churn", 1000.0)`.
     pub curve: Option<(String, f64)>,
 }
@@ -36,13 +40,29 @@ pub struct Workload {
 impl Workload {
     /// A command under preload.
     pub fn command(family: Family, name: impl Into<String>, task: Task) -> Workload {
-        Workload { family, name: name.into(), action: Action::Command(task), bare: None, curve: None }
+        Workload::new(family, name, Action::Command(task))
+    }
+
+    /// Any action.
+    pub fn new(family: Family, name: impl Into<String>, action: Action) -> Workload {
+        Workload { family, name: name.into(), action, bare: None, curve: None, watched: 1, alone: false }
     }
 
     /// Of several processes.
     pub fn script(name: &str, script: Script) -> Workload {
-        let action = Action::Script(script);
-        Workload { family: Family::Programs, name: name.into(), action, bare: None, curve: None }
+        Workload::new(Family::Programs, name, Action::Script(script))
+    }
+
+    /// In turns: up to `count` are watched while another one runs.
+    pub fn watched(mut self, count: usize) -> Workload {
+        self.watched = count.max(1);
+        self
+    }
+
+    /// Without the peers.
+    pub fn alone(mut self) -> Workload {
+        self.alone = true;
+        self
     }
 
     /// With its control.
@@ -57,10 +77,13 @@ impl Workload {
         self
     }
 
-    /// One run under one allocator; `binary` is the program that `Action::Linked` needs.
-    pub fn run(&self, tools: &Tools, subject: &Subject) -> Result<Measurement, String> {
+    /// One run under one allocator. Of several at a time, `turn` says who may go on.
+    pub fn run(&self, tools: &Tools, subject: &Subject, turn: Option<&Turn>) -> Result<Measurement, String> {
         match &self.action {
-            Action::Command(task) => task.measure(tools, &subject.allocator),
+            Action::Command(task) => match turn {
+                Some(turn) => task.measure_in_turns(tools, &subject.allocator, turn),
+                None => task.measure(tools, &subject.allocator),
+            },
             Action::Script(script) => script(tools, &subject.allocator),
             Action::Linked(arguments) => {
                 let binary = subject.binary.as_ref().ok_or("no binary was built for it")?;

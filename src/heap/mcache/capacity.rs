@@ -6,13 +6,13 @@
 //! no more than two CPUs' worth.
 
 use super::sections;
-use super::slab::{MAX_SLOTS, Slab};
+use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
 use super::table::CpuTable;
 use super::{CPUS, Cache, Place};
 use crate::base::Addr;
 use crate::config::{self, Key};
-use crate::heap::central;
-use crate::heap::size_class::{ALL_CLASSES, OBJECT_BYTES, TINY_BLOCK};
+use crate::heap::size_class::ALL_CLASSES;
+use crate::heap::{central, large};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Classes looked at for room before a growing class is content with what there was.
@@ -29,11 +29,13 @@ pub(super) struct Budget {
     /// The class that is asked for room next.
     next_victim: AtomicU32,
     /// Per class: whether it has missed since it was last asked for room.
-    missed: [AtomicU8; ALL_CLASSES],
+    missed: [AtomicU8; STACKS],
     /// Misses, for finding idle CPUs.
     pub(super) misses: AtomicU32,
     /// What [`Self::is_idle`] saw last.
     seen: AtomicU32,
+    /// Per class: the header that [`trim_unused`] saw last.
+    headers: [AtomicU32; STACKS],
 }
 
 impl Budget {
@@ -41,15 +43,16 @@ impl Budget {
         Self {
             capacity_bytes: AtomicUsize::new(0),
             next_victim: AtomicU32::new(0),
-            missed: [const { AtomicU8::new(0) }; ALL_CLASSES],
+            missed: [const { AtomicU8::new(0) }; STACKS],
             misses: AtomicU32::new(0),
             seen: AtomicU32::new(0),
+            headers: [const { AtomicU32::new(0) }; STACKS],
         }
     }
 
     /// Whether nothing has changed in the slab since the last call.
     pub(super) fn is_idle(&self, slab: Slab) -> bool {
-        let headers = (0..ALL_CLASSES).fold(self.misses.load(Relaxed), |sum, class| {
+        let headers = (0..STACKS).fold(self.misses.load(Relaxed), |sum, class| {
             sum.rotate_left(5).wrapping_add(slab.header(class).load(Relaxed))
         });
         self.seen.swap(headers, Relaxed) == headers
@@ -70,14 +73,14 @@ impl Budget {
     /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a
     /// stopped slab is emptied: a thread on that CPU may still owe the note of a change it made before.
     pub(super) fn account(&self, class: usize, old: usize, new: usize) {
-        let bytes = OBJECT_BYTES[class] as usize;
+        let bytes = STACK_BYTES[class] as usize;
         self.capacity_bytes.fetch_add(new.wrapping_sub(old).wrapping_mul(bytes), Relaxed);
     }
 
     /// The next class to ask for room: round robin, but one that has missed lately is let off once.
     fn victim(&self, not: usize) -> Option<usize> {
-        (0..2 * TINY_BLOCK).find_map(|_| {
-            let class = 1 + self.next_victim.fetch_add(1, Relaxed) as usize % TINY_BLOCK;
+        (0..2 * STACKS).find_map(|_| {
+            let class = 1 + self.next_victim.fetch_add(1, Relaxed) as usize % (STACKS - 1);
             let spared = self.missed[class].swap(0, Relaxed) != 0;
             (class != not && !spared && MAX_SLOTS[class] != 0).then_some(class)
         })
@@ -147,6 +150,32 @@ pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, 
     grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
 }
 
+/// Empties the stacks of `cpu` that have not changed since the last call.
+pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab) {
+    trim_unused_by(&OnCpu { place, table, cpu, slab });
+}
+
+/// As [`trim_unused`], for any way of access.
+pub(super) fn trim_unused_by(access: &impl Access) {
+    let budget = &access.cache().budget;
+    for class in 1..STACKS {
+        let header = access.slab().read(class);
+        if budget.headers[class].swap(header.0, Relaxed) != header.0 || header.objects(class) == 0 {
+            continue;
+        }
+        let mut batch = [Addr(0); central::MAX_BATCH];
+        loop {
+            let popped = access.pop_batch(class, &mut batch);
+            give_back_for_good(class, &batch[..popped]);
+            if popped < batch.len() {
+                break;
+            }
+        }
+        let (old, new) = access.set_capacity(class, 0);
+        budget.account(class, old, new);
+    }
+}
+
 /// As [`grow`], for any way of access.
 pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
@@ -156,7 +185,7 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     if wanted == capacity {
         return capacity;
     }
-    make_room(access, class, (wanted - capacity) * OBJECT_BYTES[class] as usize);
+    make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
     raise(access, class, capacity, wanted)
 }
 
@@ -170,16 +199,39 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     }
 }
 
+/// Objects that leave a stack at once.
+fn batch_of(class: usize) -> usize {
+    if class < ALL_CLASSES { central::batch_of(class) } else { 1 }
+}
+
+/// Returns what came off a stack to where others find it.
+pub(super) fn give_back(class: usize, objects: &[Addr]) {
+    if class < ALL_CLASSES {
+        central::give(class, objects);
+    } else {
+        objects.iter().for_each(|&run| large::release_run(run));
+    }
+}
+
+/// Returns what came off a stack to where it may become free pages.
+fn give_back_for_good(class: usize, objects: &[Addr]) {
+    if class < ALL_CLASSES {
+        central::give_to_spans(class, objects);
+    } else {
+        give_back(class, objects);
+    }
+}
+
 /// Twice the capacity, a quarter batch to begin with, at most what the slab has room for.
 fn next_capacity(class: usize, capacity: usize) -> usize {
-    let first = (central::batch_of(class) / 4).max(1);
+    let first = (batch_of(class) / 4).max(1);
     (2 * capacity).max(first).min(MAX_SLOTS[class] as usize)
 }
 
 /// Raises the capacity as far as the budget allows; returns what it is then.
 fn raise(access: &impl Access, class: usize, capacity: usize, wanted: usize) -> usize {
     let budget = &access.cache().budget;
-    let affordable = capacity + budget.room() / OBJECT_BYTES[class] as usize;
+    let affordable = capacity + budget.room() / STACK_BYTES[class] as usize;
     let wanted = wanted.min(affordable);
     if wanted <= capacity {
         return capacity;
@@ -205,15 +257,15 @@ fn make_room(access: &impl Access, class: usize, bytes: usize) {
 fn shrink(access: &impl Access, class: usize, bytes: usize) {
     let header = access.slab().read(class);
     let (objects, capacity) = (header.objects(class), header.capacity(class));
-    let wanted = capacity - capacity.min(bytes.div_ceil(OBJECT_BYTES[class] as usize));
+    let wanted = capacity - capacity.min(bytes.div_ceil(STACK_BYTES[class] as usize));
     if capacity == 0 {
         return;
     }
     if objects > wanted {
         let mut batch = [Addr(0); central::MAX_BATCH];
-        let surplus = (objects - wanted).min(central::batch_of(class));
+        let surplus = (objects - wanted).min(batch_of(class));
         let popped = access.pop_batch(class, &mut batch[..surplus]);
-        central::give(class, &batch[..popped]);
+        give_back(class, &batch[..popped]);
     }
     let (old, new) = access.set_capacity(class, wanted);
     access.cache().budget.account(class, old, new);

@@ -11,6 +11,8 @@
 //! - who has stopped all CPUs (draining, checks) uses all slabs, plainly.
 
 mod capacity;
+#[cfg(all(besom_measure, target_arch = "x86_64"))]
+mod made_up_ids;
 #[cfg(target_arch = "aarch64")]
 #[path = "sections_aarch64.rs"]
 mod sections;
@@ -120,8 +122,11 @@ pub(crate) fn init(use_rseq: bool, tracked: bool) {
     TRACKED_TABLE.init();
     shard::init();
     if let Some(area) = use_rseq.then(rseq::find).flatten() {
-        let id = if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID };
-        RSEQ_ID_OFFSET.store(area.offset + id as isize, Relaxed);
+        #[cfg(not(all(besom_measure, target_arch = "x86_64")))]
+        let id_offset = area.offset + if area.has_mm_cid { rseq::MM_CID } else { rseq::CPU_ID } as isize;
+        #[cfg(all(besom_measure, target_arch = "x86_64"))]
+        let id_offset = made_up_ids::offset();
+        RSEQ_ID_OFFSET.store(id_offset, Relaxed);
         AREA_OFFSET.store(area.offset, Relaxed);
         RSEQ_OFFSET.store(area.offset, Release);
     }
@@ -217,6 +222,10 @@ fn cpu_at(place: Place) -> Option<usize> {
     // SAFETY: both offsets lie in the area that glibc has placed for every thread.
     let (registered, cpu) =
         unsafe { (rseq::read_field(place.area, rseq::CPU_ID), rseq::read_field(place.id, 0)) };
+    #[cfg(all(besom_measure, target_arch = "x86_64"))]
+    if place.id == made_up_ids::offset() && registered as i32 >= 0 {
+        return made_up_ids::own();
+    }
     (registered as i32 >= 0 && (cpu as usize) < MAX_CPUS).then_some(cpu as usize)
 }
 
@@ -289,6 +298,22 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
     }
 }
 
+/// Returns to the spans what this CPU, or a shard, holds of classes that have not been used since the last call.
+pub(crate) fn trim_unused() {
+    match current_cpu() {
+        Some((place, cpu)) => {
+            if let Some(slab) = CPUS[cpu].slab() {
+                capacity::trim_unused(place, slow_table(), cpu, slab);
+            }
+        }
+        None => {
+            if let Some(locked) = shard::lock_current() {
+                capacity::trim_unused_by(&locked);
+            }
+        }
+    }
+}
+
 /// The word of the tiny allocator on this CPU, and a handle to replace it.
 pub(crate) enum TinySlot {
     /// The CPU's own word as it was a moment ago.
@@ -328,6 +353,46 @@ impl TinySlot {
             }
         }
     }
+}
+
+/// A run of `pages` pages for a large object from this CPU's stack, if it has one; never in tracked mode.
+#[inline]
+pub(crate) fn pop_run(pages: usize) -> Option<Addr> {
+    let stack = slab::stack_of_run(pages)?;
+    let place = Place::get()?;
+    // SAFETY: a stack of the slab.
+    let run = object_of(unsafe { sections::pop(place, &FAST_TABLE, stack) });
+    if run.is_none() && !is_tracked() {
+        run_missed(place, stack);
+    }
+    run
+}
+
+/// Lets this CPU keep more runs on `stack`, which a request has found empty.
+#[cold]
+fn run_missed(place: Place, stack: usize) {
+    if let Some(cpu) = cpu_at(place)
+        && let Some(slab) = slab_of(cpu)
+    {
+        capacity::grow(place, slow_table(), cpu, slab, stack);
+    }
+}
+
+/// Keeps a run of `pages` pages on this CPU's stack; `false` if it is for others to keep.
+///
+/// # Safety
+/// The run is free, and the caller's.
+#[inline]
+pub(crate) unsafe fn push_run(pages: usize, run: Addr) -> bool {
+    let (Some(stack), Some(place)) = (slab::stack_of_run(pages), Place::get()) else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push(place, &FAST_TABLE, stack, run) }
+}
+
+/// Runs on all CPUs' stacks and their pages, racy.
+pub(crate) fn waiting_runs() -> (usize, usize) {
+    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    cpus.map(Slab::runs).fold((0, 0), |(runs, pages), (more, more_pages)| (runs + more, pages + more_pages))
 }
 
 /// Bytes in all caches, racy.

@@ -1,7 +1,8 @@
-//! A slab: one CPU's stacks of free objects, one stack per class.
+//! A slab: one CPU's stacks of free objects, one stack per class, and of runs for large objects, one per
+//! length.
 //!
 //! ```text
-//! word 0            36           …  BEGIN[c]-1   BEGIN[c]                  BEGIN[c]+MAX_SLOTS[c]
+//! word 0            50           …  BEGIN[c]-1   BEGIN[c]                  BEGIN[c]+MAX_SLOTS[c]
 //! ┌────────────────┬───────────┬───┬────────────┬───┬───┬───┬─────────────┬───
 //! │ header per     │ idle mark │tiny│   mark     │ p │ p │ p │   (empty)   │ …
 //! │ class: u16 ×2  │   (odd)   │word│   (odd)    │   │   │   │             │
@@ -16,7 +17,8 @@
 //! touched page.
 
 use crate::base::Addr;
-use crate::heap::size_class::{ALL_CLASSES, LARGE_PAGES, OBJECT_BYTES, TINY_BLOCK};
+use crate::base::PAGE_BYTES;
+use crate::heap::size_class::{ALL_CLASSES, LARGE_PAGES, TINY_BLOCK};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Word index in a slab.
@@ -25,8 +27,27 @@ pub(super) type SlotIndex = u16;
 /// An odd word: no object's address. Below a stack it says "empty".
 pub(super) const MARK: u64 = 1;
 
+/// Shortest run for a large object that has a stack, in pages: the first beyond the classes.
+pub(super) const MIN_RUN_PAGES: usize = crate::heap::size_class::MAX_SMALL_BYTES / PAGE_BYTES + 1;
+/// Longest one: 256 KiB. Above that what a lock costs is little beside touching the memory.
+pub(super) const MAX_RUN_PAGES: usize = (256 << 10) / PAGE_BYTES;
+
+/// Stacks in a slab: one for every class and, behind those, one for every length of runs.
+pub(super) const STACKS: usize = ALL_CLASSES + MAX_RUN_PAGES + 1 - MIN_RUN_PAGES;
+const _: () = assert!(STACKS.is_multiple_of(2), "two headers to a word");
+
+/// The stack for runs of `pages` pages, if there is one.
+#[inline]
+pub(super) const fn stack_of_run(pages: usize) -> Option<usize> {
+    if pages < MIN_RUN_PAGES || pages > MAX_RUN_PAGES {
+        None
+    } else {
+        Some(ALL_CLASSES + pages - MIN_RUN_PAGES)
+    }
+}
+
 /// Headers take the first words.
-const HEADER_WORDS: usize = ALL_CLASSES / 2;
+const HEADER_WORDS: usize = STACKS / 2;
 /// The mark of classes without capacity.
 const IDLE_MARK_WORD: usize = HEADER_WORDS;
 /// The tiny allocator's word; see `heap::tiny`.
@@ -42,14 +63,26 @@ const MIN_SLOTS: usize = 8;
 const MAX_MAX_SLOTS: usize = 2048;
 
 /// Largest capacity per class, in objects; 0 for pseudo-classes.
-pub(crate) static MAX_SLOTS: [u16; ALL_CLASSES] = max_slots();
+pub(crate) static MAX_SLOTS: [u16; STACKS] = max_slots();
 /// First slot of each class's stack.
-static BEGIN: [SlotIndex; ALL_CLASSES] = begin();
+static BEGIN: [SlotIndex; STACKS] = begin();
+/// Bytes of an object on each stack.
+pub(super) static STACK_BYTES: [u32; STACKS] = stack_bytes();
 
-const fn max_slots() -> [u16; ALL_CLASSES] {
-    let mut slots = [0; ALL_CLASSES];
+const fn stack_bytes() -> [u32; STACKS] {
+    let mut bytes = [0; STACKS];
+    let mut stack = 0;
+    while stack < STACKS {
+        bytes[stack] = object_bytes(stack) as u32;
+        stack += 1;
+    }
+    bytes
+}
+
+const fn max_slots() -> [u16; STACKS] {
+    let mut slots = [0; STACKS];
     let mut class = 1;
-    while class <= TINY_BLOCK {
+    while class < STACKS {
         let bytes = object_bytes(class);
         if let Some(n) = MAX_CLASS_BYTES.checked_div(bytes) {
             slots[class] = if n < MIN_SLOTS {
@@ -66,15 +99,18 @@ const fn max_slots() -> [u16; ALL_CLASSES] {
 }
 
 /// The table of object sizes may not be read from a constant, being a static; this is its twin.
-const fn object_bytes(class: usize) -> usize {
-    crate::heap::size_class::object_bytes_of(class)
+const fn object_bytes(stack: usize) -> usize {
+    if stack >= ALL_CLASSES {
+        return (stack - ALL_CLASSES + MIN_RUN_PAGES) * PAGE_BYTES;
+    }
+    crate::heap::size_class::object_bytes_of(stack)
 }
 
-const fn begin() -> [SlotIndex; ALL_CLASSES] {
+const fn begin() -> [SlotIndex; STACKS] {
     let slots = max_slots();
-    let mut begin = [0; ALL_CLASSES];
+    let mut begin = [0; STACKS];
     let (mut class, mut word) = (0, FIRST_STACK_WORD);
-    while class < ALL_CLASSES {
+    while class < STACKS {
         if slots[class] != 0 {
             begin[class] = word as SlotIndex + 1;
             word += 1 + slots[class] as usize;
@@ -87,11 +123,11 @@ const fn begin() -> [SlotIndex; ALL_CLASSES] {
 /// Bytes of a slab, a multiple of every kernel page size.
 pub(crate) const SLAB_BYTES: usize = {
     let (begin, slots) = (begin(), max_slots());
-    let words = begin[TINY_BLOCK] as usize + slots[TINY_BLOCK] as usize;
+    let words = begin[STACKS - 1] as usize + slots[STACKS - 1] as usize;
     assert!(words <= SlotIndex::MAX as usize);
     crate::base::align_up(words * 8, 64 << 10)
 };
-const _: () = assert!(TINY_BLOCK < LARGE_PAGES, "the last real stack");
+const _: () = assert!(TINY_BLOCK < LARGE_PAGES, "the last class with a stack");
 
 /// Word of the mark below the stack of `class`.
 #[inline]
@@ -150,7 +186,7 @@ impl Slab {
     /// The memory is writable, zeroed, stays mapped for good, and nobody else uses it yet.
     pub(super) unsafe fn create(at: Addr) -> Self {
         let slab = Self(at);
-        for class in 0..ALL_CLASSES {
+        for class in 0..STACKS {
             slab.header(class).store(Header::IDLE.0, Relaxed);
         }
         slab.word(IDLE_MARK_WORD).store(MARK, Relaxed);
@@ -161,7 +197,7 @@ impl Slab {
     /// The header of `class`.
     #[inline]
     pub(super) fn header(self, class: usize) -> &'static AtomicU32 {
-        debug_assert!(class < ALL_CLASSES);
+        debug_assert!(class < STACKS);
         // SAFETY: a Slab's memory stays mapped for good and its first words are headers.
         unsafe { &*self.0.plus(class * 4).ptr() }
     }
@@ -239,7 +275,8 @@ impl Slab {
         }
     }
 
-    /// Calls `each` with class and address of every object in the stacks. The caller owns the slab.
+    /// Calls `each` with class and address of every object in the stacks of classes; runs say by their spans
+    /// that they are free. The caller owns the slab.
     pub(super) fn for_each_object(self, each: &mut impl FnMut(usize, Addr)) {
         for (class, &begin) in BEGIN.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
             for i in 0..self.read(class).objects(class) {
@@ -250,7 +287,16 @@ impl Slab {
 
     /// Bytes of the objects in all stacks; racy unless the caller owns the slab.
     pub(super) fn cached_bytes(self) -> usize {
-        (1..=TINY_BLOCK).map(|class| self.read(class).objects(class) * OBJECT_BYTES[class] as usize).sum()
+        (1..STACKS).map(|stack| self.read(stack).objects(stack) * STACK_BYTES[stack] as usize).sum()
+    }
+
+    /// Runs in the stacks and their pages; racy unless the caller owns the slab.
+    pub(super) fn runs(self) -> (usize, usize) {
+        (MIN_RUN_PAGES..=MAX_RUN_PAGES).fold((0, 0), |(runs, pages), length| {
+            let stack = ALL_CLASSES + length - MIN_RUN_PAGES;
+            let here = self.read(stack).objects(stack);
+            (runs + here, pages + here * length)
+        })
     }
 }
 
@@ -261,7 +307,7 @@ impl Slab {
 /// it would lie in the library's data instead of in memory that costs nothing until it is touched.
 #[repr(C, align(64))]
 pub(super) struct Dummy {
-    headers: [AtomicU32; ALL_CLASSES],
+    headers: [AtomicU32; STACKS],
     words: [AtomicU64; 4],
 }
 
@@ -274,7 +320,7 @@ impl Dummy {
 
     /// Not filled in yet: no section may run on it.
     pub(super) const fn new() -> Self {
-        Self { headers: [const { AtomicU32::new(0) }; ALL_CLASSES], words: [const { AtomicU64::new(0) }; 4] }
+        Self { headers: [const { AtomicU32::new(0) }; STACKS], words: [const { AtomicU64::new(0) }; 4] }
     }
 
     /// Fills it in. The tiny word is a mark, too: no state of carving equals it (something is carved, but
@@ -300,7 +346,7 @@ mod tests {
     #[test]
     fn stacks_do_not_overlap_and_fit() {
         let mut end = FIRST_STACK_WORD;
-        for class in (1..CLASSES).chain([TINY_BLOCK]) {
+        for class in (1..CLASSES).chain([TINY_BLOCK]).chain(ALL_CLASSES..STACKS) {
             assert_eq!(BEGIN[class] as usize, end + 1);
             end = BEGIN[class] as usize + MAX_SLOTS[class] as usize;
         }
@@ -311,7 +357,7 @@ mod tests {
     fn no_header_of_a_slab_equals_the_dummy_s() {
         let dummy = Dummy::HEADER;
         assert_ne!(dummy, Header::IDLE);
-        assert!((0..ALL_CLASSES).all(|class| BEGIN[class] == 0 || dummy.end() < BEGIN[class]));
+        assert!((0..STACKS).all(|class| BEGIN[class] == 0 || dummy.end() < BEGIN[class]));
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //! fail, to show that the test can.
 
 use super::SLAB_BYTES;
-use super::slab::Slab;
+use super::capacity;
+use super::slab::{STACKS, Slab};
 use super::{CPUS, CPUS_SEEN, Cache, STOP, mode, shard, slow_table};
 use crate::base::Addr;
 use crate::heap::central;
-use crate::heap::size_class::TINY_BLOCK;
 use crate::stats::CacheMode;
 use crate::sync::Mutex;
 use crate::sys::{memory, message::say, rseq};
@@ -83,13 +83,13 @@ pub(crate) fn reclaim_idle() {
 /// Gives the objects of an owned slab back and takes its capacity away.
 fn empty(cache: &Cache, slab: Slab) {
     let mut batch = [Addr(0); central::MAX_BATCH];
-    for class in 1..=TINY_BLOCK {
+    for class in 1..STACKS {
         loop {
             let popped = slab.pop_batch(class, &mut batch);
             if popped == 0 {
                 break;
             }
-            central::give(class, &batch[..popped]);
+            capacity::give_back(class, &batch[..popped]);
         }
         let (old, new) = slab.set_capacity(class, 0);
         cache.budget.account(class, old, new);
@@ -100,7 +100,7 @@ fn empty(cache: &Cache, slab: Slab) {
 /// Marks vanish with them and are written again when a class next gets capacity: with none it must be idle.
 fn release_pages(slab: Slab) {
     let keep = crate::sys::auxv::kernel_page_bytes();
-    for class in 1..=TINY_BLOCK {
+    for class in 1..STACKS {
         slab.make_idle(class);
     }
     // SAFETY: the pages are the slab's, which this thread owns, and hold nothing: every class is idle.

@@ -56,7 +56,7 @@ pub(crate) fn before_fork() {}
 ///
 /// # Safety
 /// None; the other way of capturing has a duty here.
-pub(crate) unsafe fn after_fork() {}
+pub(crate) unsafe fn after_fork(_in_child: bool) {}
 
 /// Modules are not looked at here, so those that are unloaded later have no names in a report.
 pub(crate) fn modules_seen() -> impl Iterator<Item = crate::report::SeenModule<'static>> {

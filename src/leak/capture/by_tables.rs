@@ -1,28 +1,84 @@
 //! Captures by call frame information: the table of rules, and the walk with it.
 
-use super::{Sink, modules, table::Table, walk};
+use super::{
+    Sink,
+    memo::{self, Memos},
+    modules,
+    table::Table,
+    walk,
+};
 use crate::base::Addr;
-use crate::leak::depot::map_once;
+use crate::leak::depot::{self, StackId, map_once};
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire};
 
 pub(super) use super::modules::{epoch, source};
 pub(super) use super::walk::Cursor;
 
-/// The address of the table of rules, 0 until it is mapped.
-static TABLE: AtomicUsize = AtomicUsize::new(0);
+/// What captures remember: a mapping of its own.
+#[repr(C)]
+struct Tables {
+    rules: Table,
+    memos: Memos,
+}
 
-/// Maps the table; `false` if there is no memory for it.
+/// The address of the tables, 0 until they are mapped.
+static TABLES: AtomicUsize = AtomicUsize::new(0);
+
+/// Maps the tables; `false` if there is no memory for them.
 pub(super) fn init() -> bool {
     modules::init();
-    table().is_some() || map_once(&TABLE, size_of::<Table>()).is_some()
+    tables().is_some() || map_once(&TABLES, size_of::<Tables>()).is_some()
+}
+
+#[inline(always)]
+fn tables() -> Option<&'static Tables> {
+    let address = TABLES.load(Acquire);
+    // SAFETY: a non-zero address is that of a mapping of this size, aligned to pages, zeroed, which is
+    // what empty tables are, and never unmapped.
+    (address != 0).then(|| unsafe { &*Addr(address).ptr::<Tables>() })
 }
 
 #[inline(always)]
 pub(super) fn table() -> Option<&'static Table> {
-    let address = TABLE.load(Acquire);
-    // SAFETY: a non-zero address is that of a mapping of this size, aligned to pages, zeroed, which is
-    // an empty table, and never unmapped.
-    (address != 0).then(|| unsafe { &*Addr(address).ptr::<Table>() })
+    tables().map(|tables| &tables.rules)
+}
+
+/// Walks the stack as far as it is not that of this thread's last walk, and looks it up: the frames from the
+/// caller of the function that this is inlined into on, without `skip`, and at most `depth`.
+/// [`StackId::NONE`] if they are not in the depot, `None` if the walk can't be made this way.
+#[inline(always)]
+pub(super) fn find_known(skip: usize, depth: usize) -> Option<StackId> {
+    let tables = tables().filter(|_| depth > 0)?;
+    let mut memo = tables.memos.take(epoch())?;
+    if memo.pause > 0 {
+        memo.pause -= 1;
+        return None;
+    }
+    let skip = skip.saturating_add(1);
+    let wanted = skip.saturating_add(depth).min(super::MAX_FRAMES + 1);
+    // SAFETY: the registers are those of the function around, which runs until the walk is over; the memo is
+    // this thread's.
+    if !unsafe { walk::walk_to_memo(Cursor::here(), &tables.rules, &mut memo, wanted) } {
+        return None;
+    }
+    let from = memo.start().saturating_add(skip);
+    if memo.id_frames == (from, depth) {
+        return Some(memo.id);
+    }
+    let (frames, hash) = memo.stack(from, depth);
+    let id = depot::find_hashed(frames, hash);
+    if id != StackId::NONE {
+        (memo.id, memo.id_frames) = (id, (from, depth));
+    }
+    Some(id)
+}
+
+/// Forgets this thread's last stack, which was not as it should be.
+#[cold]
+pub(super) fn forget_last() {
+    if let Some(mut memo) = tables().and_then(|tables| tables.memos.take(epoch())) {
+        memo.clear();
+    }
 }
 
 /// See [`walk::walk`].
@@ -54,8 +110,8 @@ pub(super) fn is_unchanged(frames: &[usize], epoch_before: usize) -> bool {
 /// Calls `each(start, bytes)` for every mapping of the captures, so that a search for pointers leaves
 /// them out.
 pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
-    if let Some(table) = table() {
-        each(Addr::of(table), size_of::<Table>());
+    if let Some(tables) = tables() {
+        each(Addr::of(tables), size_of::<Tables>());
     }
 }
 
@@ -75,7 +131,10 @@ pub(crate) fn before_fork() {
 ///
 /// # Safety
 /// This thread must have called [`before_fork`] before the fork, once.
-pub(crate) unsafe fn after_fork() {
+pub(crate) unsafe fn after_fork(in_child: bool) {
+    if in_child {
+        memo::forget_users();
+    }
     // SAFETY: the caller took it.
     unsafe { modules::CHANGES.release_after_fork() };
 }

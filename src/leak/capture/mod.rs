@@ -33,6 +33,8 @@ mod history;
 #[cfg(target_arch = "x86_64")]
 mod maps;
 #[cfg(target_arch = "x86_64")]
+mod memo;
+#[cfg(target_arch = "x86_64")]
 mod modules;
 #[cfg(target_arch = "x86_64")]
 mod rule;
@@ -138,7 +140,7 @@ impl Sink<'_> {
             return false;
         }
         let mut writer = self.writer();
-        writer.push(pc, (pc as u64).wrapping_mul(Hasher::MULTIPLIER));
+        writer.push(pc);
         let Writer { next, hasher, .. } = writer;
         self.accept(next, hasher);
         true
@@ -197,9 +199,9 @@ impl Writer<'_> {
         self.next == self.end
     }
 
-    /// Writes a frame, given also its product with [`Hasher::MULTIPLIER`]; nothing if it is full.
+    /// Writes a frame; nothing if it is full.
     #[inline(always)]
-    fn push(&mut self, pc: usize, product: u64) {
+    fn push(&mut self, pc: usize) {
         if self.is_full() {
             return;
         }
@@ -209,7 +211,7 @@ impl Writer<'_> {
             self.next.write(MaybeUninit::new(pc));
             self.next = self.next.add(1);
         }
-        self.hasher = self.hasher.add_product(product);
+        self.hasher = self.hasher.add(pc);
     }
 }
 
@@ -247,8 +249,18 @@ fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
 #[inline(never)]
 pub(crate) fn record(skip: usize) -> StackId {
     let mut buffer = StackBuffer::new();
-    capture::<true>(skip, &mut buffer);
-    let known = depot::find_hashed(buffer.frames(), buffer.hash());
+    #[cfg(target_arch = "x86_64")]
+    let known = engine::find_known(skip, DEPTH.load(Relaxed));
+    #[cfg(not(target_arch = "x86_64"))]
+    let known = None;
+    // Here and not in functions of their own: those might take the place of this one's frame.
+    let known = known.unwrap_or_else(
+        #[inline(always)]
+        || {
+            capture::<true>(skip, &mut buffer);
+            depot::find_hashed(buffer.frames(), buffer.hash())
+        },
+    );
     if known != StackId::NONE {
         return known;
     }
@@ -263,7 +275,10 @@ pub(crate) fn record(skip: usize) -> StackId {
         }
         statistics::REWALKS.count();
     }
-    depot::insert_hashed(buffer.frames(), buffer.hash())
+    let new = depot::insert_hashed(buffer.frames(), buffer.hash());
+    #[cfg(target_arch = "x86_64")]
+    engine::forget_last();
+    new
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]

@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-/// An address hashed. The hash is the lowest 47 bits of a product that the stack's own hash needs too.
+/// An address hashed. The hash is the lowest 47 bits of a product.
 #[derive(Clone, Copy)]
 pub(super) struct Key(u64);
 
@@ -59,12 +59,6 @@ impl Key {
     #[inline(always)]
     pub(super) fn new(address: usize) -> Self {
         Self((address as u64).wrapping_mul(Hasher::MULTIPLIER))
-    }
-
-    /// The address times [`Hasher::MULTIPLIER`].
-    #[inline(always)]
-    pub(super) fn product(self) -> u64 {
-        self.0
     }
 
     /// The slot that the address prefers.

@@ -14,6 +14,7 @@ use super::{
     Sink, Writer,
     cfi::{self, Cfa, Row, Saved},
     expression::{self, Inputs},
+    memo::{self, Frame, Memo},
     modules,
     rule::{Base, Packed, Rule},
     stack::{self, Range},
@@ -157,7 +158,7 @@ unsafe fn run<const PREDICTED: bool>(
         if cfa > end {
             break;
         }
-        writer.push(pc, key.product());
+        writer.push(pc);
         let below = rule.bp_below();
         if below != 0 {
             // SAFETY: sp <= base <= cfa - below by the rule's invariant, and cfa <= end, so that the
@@ -174,6 +175,205 @@ unsafe fn run<const PREDICTED: bool>(
     let Writer { next, hasher, .. } = writer;
     sink.accept(next, hasher);
     Position { pc, sp, bp, place, callee }
+}
+
+/// Where a walk with a memo stops.
+enum Stop {
+    /// At this frame of the memo.
+    Met(usize),
+    /// At a frame that needs another kind of step, or beyond what is proven readable.
+    Slow,
+    /// There are enough frames.
+    Enough,
+}
+
+/// Frames walked beyond those asked for, so that a stack that gets shorter has not to be walked again.
+const SPARE_FRAMES: usize = 32;
+/// Walks without a memo after one that could not be remembered.
+const PAUSE: u32 = 64;
+
+/// Walks from `cursor` until the stack meets the one in `memo`, and puts it there: at least the innermost
+/// `wanted` frames, if it has so many. `false`: it could not be remembered, and the memo is empty.
+///
+/// Entries of the table are found by prediction first.
+///
+/// # Safety
+/// `cursor` must hold the registers of a running function of this thread, and `memo` be this thread's.
+#[inline(always)]
+pub(super) unsafe fn walk_to_memo(cursor: Cursor, rules: &Table, memo: &mut Memo, wanted: usize) -> bool {
+    // SAFETY: passed on to the caller.
+    let walked = unsafe { try_walk_to_memo(cursor, rules, memo, wanted) };
+    match walked {
+        Walked::Whole => true,
+        Walked::TooShort => {
+            memo.clear();
+            // SAFETY: as above.
+            matches!(unsafe { try_walk_to_memo(cursor, rules, memo, wanted) }, Walked::Whole)
+        }
+        Walked::Untrusted => {
+            memo.clear();
+            memo.pause = PAUSE;
+            false
+        }
+    }
+}
+
+/// What came of a walk to a memo.
+enum Walked {
+    /// The memo holds the stack.
+    Whole,
+    /// The memo ends before the stack does.
+    TooShort,
+    /// The walk had to guess.
+    Untrusted,
+}
+
+/// # Safety
+/// As for [`walk_to_memo`].
+#[inline(never)]
+unsafe fn try_walk_to_memo(cursor: Cursor, rules: &Table, memo: &mut Memo, wanted: usize) -> Walked {
+    let mut range = cursor.range;
+    let place = Key::new(cursor.pc).place();
+    let mut at = Position { pc: cursor.pc, sp: cursor.sp, bp: cursor.bp, place, callee: place };
+    let mut frame = Frame::by_rewalk(at.pc, at.sp, at.bp);
+    let mut next = memo.start();
+    memo.begin();
+    loop {
+        let enough = (wanted + SPARE_FRAMES).min(memo::CAPACITY);
+        // SAFETY: these are the registers of a running function, or of one that waits for it, found by
+        // call frame information alone.
+        let stop = unsafe { run_to_memo(&mut at, &mut frame, &mut next, range.end(), rules, memo, enough) };
+        match stop {
+            Stop::Met(met) => {
+                let end = (met + wanted.saturating_sub(memo.fresh())).min(memo::CAPACITY);
+                let same = memo.same_up_to(met, end, range.end());
+                if same >= end {
+                    let is_short = memo.fresh() + (memo::CAPACITY - met) < wanted && !memo.is_whole;
+                    if is_short && goes_on_behind(memo, range, rules) {
+                        return Walked::TooShort;
+                    }
+                    memo.join(met);
+                    return Walked::Whole;
+                }
+                for number in met..same - 1 {
+                    let frame = memo.frame(number);
+                    memo.add(frame);
+                }
+                frame = memo.frame(same - 1);
+                let place = Key::new(frame.pc).place();
+                at = Position { pc: frame.pc, sp: frame.sp, bp: frame.bp, place, callee: place };
+                next = same;
+                continue;
+            }
+            Stop::Enough => {
+                memo.is_whole = false;
+                memo.join(memo::CAPACITY);
+                return Walked::Whole;
+            }
+            Stop::Slow => {}
+        }
+        if !is_code_address(at.pc) {
+            memo.is_whole = false;
+            memo.join(memo::CAPACITY);
+            return Walked::Whole;
+        }
+        if let Some(found) = rules.locate(at.pc).filter(|&found| found != at.place) {
+            // Not every time, or threads would fight over the line of a function with many callers.
+            if memo.one_in_16() || !rules.has_prediction(at.callee) {
+                rules.predict(at.callee, found);
+            }
+            at.place = found;
+            continue;
+        }
+        if !memo.add(frame) {
+            return Walked::Untrusted;
+        }
+        let here = Cursor { pc: at.pc, sp: at.sp, bp: at.bp, range, is_interrupted: false };
+        let stepped = careful_step(here, rules);
+        let rule = rules.find(at.pc).unpack();
+        let Some(caller) = stepped else {
+            memo.is_whole = rule == Some(Rule::Outermost);
+            memo.join(memo::CAPACITY);
+            return Walked::Whole;
+        };
+        if !caller.range.is_trusted() {
+            return Walked::Untrusted;
+        }
+        range = caller.range;
+        frame = match rule {
+            Some(Rule::Frame { bp_below, .. }) => {
+                Frame::plain(caller.pc, caller.sp, caller.bp, bp_below as usize)
+            }
+            _ => Frame::by_rewalk(caller.pc, caller.sp, caller.bp),
+        };
+        let place = Key::new(caller.pc).place();
+        at = Position { pc: caller.pc, sp: caller.sp, bp: caller.bp, place, callee: at.place };
+    }
+}
+
+/// Whether the stack has more frames than the memo.
+#[cold]
+fn goes_on_behind(memo: &Memo, range: Range, rules: &Table) -> bool {
+    let Frame { pc, sp, bp, .. } = memo.frame(memo::CAPACITY - 1);
+    careful_step(Cursor { pc, sp, bp, range, is_interrupted: false }, rules).is_some()
+}
+
+/// As [`run`], with predictions, but until the stack meets `memo`, at or outwards of its frame `next`. The
+/// frame that it returns with is not yet among the memo's fresh ones, of which there will be no more than
+/// `enough`.
+///
+/// # Safety
+/// As for [`run`].
+#[inline(always)]
+unsafe fn run_to_memo(
+    at: &mut Position,
+    frame: &mut Frame,
+    next: &mut usize,
+    end: usize,
+    rules: &Table,
+    memo: &mut Memo,
+    enough: usize,
+) -> Stop {
+    let Position { mut pc, mut sp, mut bp, mut place, mut callee } = *at;
+    let stop = loop {
+        *next = memo.seek(*next, sp);
+        if memo.is_at(*next, pc, sp, bp) {
+            break Stop::Met(*next);
+        }
+        let entry = rules.entry(place);
+        if !entry.rule_for(Key::new(pc)).is_frame() {
+            break Stop::Slow;
+        }
+        let rule = entry.rule();
+        let base = if rule.is_on_sp() {
+            sp
+        } else if bp.wrapping_sub(sp) < end.wrapping_sub(sp) {
+            bp
+        } else {
+            break Stop::Slow;
+        };
+        // The base lies below `end`, so that adding to it can't wrap around.
+        let cfa = base.wrapping_add(rule.cfa());
+        if cfa > end {
+            break Stop::Slow;
+        }
+        if memo.fresh() >= enough || !memo.add(*frame) {
+            break Stop::Enough;
+        }
+        let below = rule.bp_below();
+        if below != 0 {
+            // SAFETY: as in `run`: sp <= base <= cfa - below, and cfa <= end.
+            bp = unsafe { stack::load(cfa - below) };
+        }
+        // SAFETY: as in `run`: cfa - 8 >= base.
+        pc = unsafe { stack::load(cfa - 8) };
+        sp = cfa;
+        *frame = Frame::plain(pc, sp, bp, below);
+        callee = place;
+        place = rules.predicted(place);
+    };
+    *at = Position { pc, sp, bp, place, callee };
+    stop
 }
 
 /// The rest of a walk that has guessed or passed a signal frame, from a frame not yet in the sink.

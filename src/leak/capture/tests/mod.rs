@@ -218,6 +218,44 @@ fn wrong_predictions_do_not_show() {
     }
 }
 
+/// Walks down at random, recording again and again on the way, so that each stack has frames of the last one
+/// at its outer end, others in their places, and some gone. Some frames are realigned ones.
+#[test]
+fn what_is_left_of_the_last_stack_does_not_mislead() {
+    struct Walk {
+        random: u64,
+        records: usize,
+    }
+    extern "C" fn go_on(walk: *mut c_void) {
+        // SAFETY: the one walk of this thread, which nobody uses while its functions run.
+        let next = |bound| unsafe {
+            let walk = &mut *walk.cast::<Walk>();
+            walk.random = walk.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (walk.random >> 33) as usize % bound
+        };
+        for _ in 0..1 + next(3) {
+            let mut captured = Captured::default();
+            record_into((&raw mut captured).cast());
+            captured.assert_equal();
+            // SAFETY: as above.
+            let records = unsafe { &mut (*walk.cast::<Walk>()).records };
+            *records += 1;
+            if *records < 3000 && next(8) != 0 {
+                let function = c_frames().function(SHAPES[next(4)]);
+                // SAFETY: as in `capture_in`.
+                unsafe { function(next(5) as i32, go_on, walk) };
+            }
+        }
+    }
+    prepare();
+    on_a_large_stack(|| {
+        for seed in 0..20 {
+            let mut walk = Walk { random: seed, records: 0 };
+            go_on((&raw mut walk).cast());
+        }
+    });
+}
+
 #[test]
 fn recorded_stacks_start_at_the_caller() {
     prepare();

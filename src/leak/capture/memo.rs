@@ -1,0 +1,304 @@
+//! The stack that a thread recorded last: the next walk goes on only until the two meet.
+//!
+//! Where a walk goes from a frame depends on its registers (program counter, stack and frame pointer), the
+//! rules, and the words that it reads from the stack. So a memo holds each frame's registers and where they
+//! were read. A walk that comes to a frame with registers of the memo need not walk on: if, frame by frame
+//! outwards, each of these places still holds the same, the rest of the stack is the same. That takes two
+//! loads and comparisons for each frame, none of which waits for another. Where a place holds something
+//! else, the walk goes on from there, and may meet the memo again.
+//!
+//! Reading these places is as safe as walking: each belongs to a frame that the one before, verified, says
+//! is there. Steps that read more than two words (call frame expressions, realigned stacks) are walked again
+//! and compared. Walks that had to guess are not remembered.
+//!
+//! Memos lie in a table that is indexed by thread. Each has a flag that says it is in use, which nobody
+//! waits for: a signal handler in between, or another thread with the same place, walks all the way.
+
+use super::stack;
+use crate::leak::depot::{Hasher, StackId};
+use core::mem::MaybeUninit;
+use core::sync::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// Frames in a memo: the most that are kept of a stack, and those of recursion that comes and goes below.
+pub(super) const CAPACITY: usize = super::MAX_FRAMES + 64;
+/// Log2 of the memos.
+const MEMO_BITS: u32 = 8;
+const MEMOS: usize = 1 << MEMO_BITS;
+
+/// How a frame was reached.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) pc: usize,
+    pub(super) sp: usize,
+    pub(super) bp: usize,
+    /// Where the frame pointer was read, and what was there; the place of the return address if it was not
+    /// read; [`REWALK`] if the step was of another kind.
+    bp_at: usize,
+    bp_word: usize,
+}
+
+/// What is found at `REWALK` is never what is asked for.
+static REWALK: AtomicUsize = AtomicUsize::new(1);
+
+impl Frame {
+    /// A frame from a step that read the return address below `sp`, and the frame pointer `below` bytes
+    /// below, or, if that is 0, left it as it was.
+    #[inline(always)]
+    pub(super) fn plain(pc: usize, sp: usize, bp: usize, below: usize) -> Self {
+        let (bp_at, bp_word) = if below != 0 { (sp - below, bp) } else { (sp - size_of::<usize>(), pc) };
+        Self { pc, sp, bp, bp_at, bp_word }
+    }
+
+    /// A frame to be reached again by a whole step.
+    pub(super) fn by_rewalk(pc: usize, sp: usize, bp: usize) -> Self {
+        let bp_at = (&raw const REWALK).expose_provenance();
+        Self { pc, sp, bp, bp_at, bp_word: 0 }
+    }
+
+    /// Whether the walk from the frame before leads here.
+    ///
+    /// # Safety
+    /// The walk did so when the frame was noted, and the frame before is one of the running stack.
+    #[inline(always)]
+    unsafe fn is_reached(&self) -> bool {
+        // SAFETY: the step from the frame before reads these two words.
+        let (pc, bp_word) = unsafe { (stack::load(self.sp - size_of::<usize>()), stack::load(self.bp_at)) };
+        (pc ^ self.pc) | (bp_word ^ self.bp_word) == 0
+    }
+}
+
+/// A thread's last stack.
+pub(super) struct Memo {
+    /// The value of [`PROCESS`] while the memo is in use.
+    user: AtomicU32,
+    /// How often rules had been forgotten when the frames were walked.
+    epoch: usize,
+    /// The thread.
+    thread: usize,
+    /// Walks so far.
+    walks: u32,
+    /// Walks that are to do without the memo.
+    pub(super) pause: u32,
+    /// The innermost frame; `CAPACITY` if there is none. The outermost is the last.
+    start: usize,
+    /// Whether the stack ends behind the last frame.
+    pub(super) is_whole: bool,
+    /// The number of the stack in the depot and which frames it has, 0 and none if not known.
+    pub(super) id: StackId,
+    pub(super) id_frames: (usize, usize),
+    frames: [MaybeUninit<Frame>; CAPACITY],
+    /// The same frames' addresses, as the depot wants them.
+    addresses: [usize; CAPACITY],
+    /// For each frame the hash of itself and all outer ones, and one of those that were dropped.
+    hashes: [u64; CAPACITY + 1],
+    /// Frames of a walk that has not met the memo yet, innermost first.
+    fresh: [MaybeUninit<Frame>; CAPACITY],
+    fresh_len: usize,
+}
+
+/// All memos. All zeros are memos that belong to no thread.
+pub(super) struct Memos([core::cell::UnsafeCell<Memo>; MEMOS]);
+
+// SAFETY: a memo is only reached by who has set its flag.
+unsafe impl Sync for Memos {}
+
+/// Changes in a child of `fork`, where the threads that used memos do not exist.
+static PROCESS: AtomicU32 = AtomicU32::new(1);
+
+/// In a child of `fork`: memos in use are so no more.
+pub(super) fn forget_users() {
+    PROCESS.store(PROCESS.load(Relaxed).wrapping_add(1).max(1), Relaxed);
+}
+
+/// A memo in use by this thread.
+pub(super) struct Used<'a>(&'a mut Memo);
+
+impl Memos {
+    /// The memo of this thread, as of rules of `epoch`; `None` if somebody uses it.
+    #[inline(always)]
+    pub(super) fn take(&self, epoch: usize) -> Option<Used<'_>> {
+        let thread = thread_pointer();
+        let index = (thread as u64).wrapping_mul(Hasher::MULTIPLIER) >> (u64::BITS - MEMO_BITS);
+        let memo = self.0[index as usize].get();
+        let process = PROCESS.load(Relaxed);
+        // SAFETY: the flag is only used atomically; the table lives for good.
+        let old = unsafe { &(*memo).user }.swap(process, Acquire);
+        if old == process {
+            return None;
+        }
+        // SAFETY: the flag was not set, so nobody else uses the memo until it is dropped. Who set another
+        // process's value exists in that one only.
+        let memo = unsafe { &mut *memo };
+        if old != 0 || (memo.epoch, memo.thread) != (epoch, thread) {
+            (memo.epoch, memo.thread) = (epoch, thread);
+            memo.clear();
+        }
+        Some(Used(memo))
+    }
+}
+
+impl core::ops::Deref for Used<'_> {
+    type Target = Memo;
+    #[inline(always)]
+    fn deref(&self) -> &Memo {
+        self.0
+    }
+}
+
+impl core::ops::DerefMut for Used<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Memo {
+        self.0
+    }
+}
+
+impl Drop for Used<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.user.store(0, Release);
+    }
+}
+
+/// What tells this thread from others.
+#[inline(always)]
+fn thread_pointer() -> usize {
+    let pointer;
+    // SAFETY: x86-64's ABI keeps the thread pointer there.
+    unsafe {
+        core::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) pointer,
+            options(nostack, preserves_flags, pure, readonly));
+    }
+    pointer
+}
+
+impl Memo {
+    /// Forgets the stack.
+    pub(super) fn clear(&mut self) {
+        (self.start, self.is_whole, self.pause) = (CAPACITY, false, 0);
+        (self.id, self.id_frames) = (StackId::NONE, (0, 0));
+        self.hashes[CAPACITY] = 0;
+    }
+
+    /// The innermost frame's number; the numbers rise outwards, up to `CAPACITY`.
+    #[inline(always)]
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Frame `number`, from `start` on.
+    #[inline(always)]
+    pub(super) fn frame(&self, number: usize) -> Frame {
+        // SAFETY: frames from `start` on are written.
+        unsafe { self.frames[number].assume_init() }
+    }
+
+    /// The first frame from `number` on that lies at or above `sp`.
+    #[inline(always)]
+    pub(super) fn seek(&self, mut number: usize, sp: usize) -> usize {
+        while number < CAPACITY && self.frame(number).sp < sp {
+            number += 1;
+        }
+        number
+    }
+
+    /// Whether frame `number` has these registers.
+    #[inline(always)]
+    pub(super) fn is_at(&self, number: usize, pc: usize, sp: usize, bp: usize) -> bool {
+        if number >= CAPACITY {
+            return false;
+        }
+        let frame = self.frame(number);
+        (frame.sp ^ sp) | (frame.pc ^ pc) | (frame.bp ^ bp) == 0
+    }
+
+    /// How far the stack is the same outwards of frame `number`, a frame of the running stack: the number of
+    /// the first frame that is not reached, `end` if all below are. Reads nothing above `limit`.
+    #[inline(always)]
+    pub(super) fn same_up_to(&self, number: usize, end: usize, limit: usize) -> usize {
+        let mut next = number + 1;
+        while next < end {
+            let frame = self.frame(next);
+            // SAFETY: the caller's promise for the first frame, and this comparison for the others.
+            if frame.sp > limit || !unsafe { frame.is_reached() } {
+                break;
+            }
+            next += 1;
+        }
+        next
+    }
+
+    /// Begins a walk.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        self.fresh_len = 0;
+        self.walks = self.walks.wrapping_add(1);
+    }
+
+    /// True in one of sixteen walks.
+    pub(super) fn one_in_16(&self) -> bool {
+        self.walks.is_multiple_of(16)
+    }
+
+    /// Frames of the walk that are not in the memo.
+    #[inline(always)]
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh_len
+    }
+
+    /// Adds a frame of the walk; `false` if there are too many.
+    #[inline(always)]
+    pub(super) fn add(&mut self, frame: Frame) -> bool {
+        let Some(place) = self.fresh.get_mut(self.fresh_len) else { return false };
+        place.write(frame);
+        self.fresh_len += 1;
+        true
+    }
+
+    /// Ends a walk that met the memo at frame `met`, `CAPACITY` if it did not: its frames take the place
+    /// of the inner ones.
+    #[inline(always)]
+    pub(super) fn join(&mut self, met: usize) {
+        if self.fresh_len == 0 && met == self.start {
+            return;
+        }
+        let met = if self.fresh_len <= met { met } else { self.drop_outermost(met) };
+        self.id_frames = (0, 0);
+        if met == CAPACITY {
+            self.hashes[CAPACITY] = 0;
+        }
+        let mut hash = Hasher::resume(self.hashes[met]);
+        self.start = met - self.fresh_len;
+        for number in (self.start..met).rev() {
+            // SAFETY: the first `fresh_len` frames are written.
+            let frame = unsafe { self.fresh[number - self.start].assume_init() };
+            hash = hash.under(frame.pc);
+            self.frames[number].write(frame);
+            self.addresses[number] = frame.pc;
+            self.hashes[number] = hash.sum();
+        }
+    }
+
+    /// Makes room at the inner end for the frames of the walk by dropping outer ones; returns the new number
+    /// of frame `met`.
+    #[cold]
+    fn drop_outermost(&mut self, met: usize) -> usize {
+        let by = self.fresh_len - met;
+        self.frames.copy_within(met..CAPACITY - by, met + by);
+        self.addresses.copy_within(met..CAPACITY - by, met + by);
+        self.hashes.copy_within(met..=CAPACITY - by, met + by);
+        self.is_whole = false;
+        met + by
+    }
+
+    /// The frames `from ..` outwards, at most `depth`, with their hash.
+    #[inline(always)]
+    pub(super) fn stack(&self, from: usize, depth: usize) -> (&[usize], u32) {
+        let from = from.min(CAPACITY);
+        let end = (from + depth).min(CAPACITY);
+        let hash = Hasher::between(self.hashes[from], self.hashes[end], end - from);
+        (&self.addresses[from..end], hash.finish())
+    }
+}
