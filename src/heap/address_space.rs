@@ -229,7 +229,6 @@ impl AddressSpace {
     }
 
     /// Whether the lock for committing on demand comes free before `deadline`.
-    #[cfg(feature = "leak")]
     pub(crate) fn lock_comes_free(&self, deadline: u64) -> bool {
         self.on_demand_lock.comes_free(deadline)
     }

@@ -396,7 +396,6 @@ pub(crate) fn with_class_locked<R>(class: usize, check: impl FnOnce() -> R) -> R
 }
 
 /// Whether these locks come free before `deadline`: see [`Mutex::comes_free`].
-#[cfg(feature = "leak")]
 pub(crate) fn locks_come_free(deadline: u64) -> bool {
     CENTRALS.iter().all(|central| central.transfer.comes_free(deadline) && central.spans.comes_free(deadline))
 }

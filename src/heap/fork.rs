@@ -96,7 +96,6 @@ pub(crate) fn prepare() {
 
 /// Whether every lock that [`prepare`] takes comes free before the monotonic clock shows `deadline` nanoseconds.
 /// Not so in a signal handler that interrupted the allocator while it held one: [`prepare`] would hang.
-#[cfg(feature = "leak")]
 pub(crate) fn locks_come_free(deadline: u64) -> bool {
     mcache::stop_for_fork().comes_free(deadline)
         && mcache::fork_locks().all(|lock| lock.comes_free(deadline))

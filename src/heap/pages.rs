@@ -162,7 +162,6 @@ pub(crate) fn check() {
 }
 
 /// Whether the locks come free before `deadline`: see `Mutex::comes_free`.
-#[cfg(feature = "leak")]
 pub(super) fn locks_come_free(deadline: u64) -> bool {
     HEAP.comes_free(deadline) && SPACE.lock_comes_free(deadline)
 }

@@ -139,7 +139,6 @@ fn milliseconds() -> u32 {
 }
 
 /// Whether the locks come free before `deadline`: see [`Mutex::comes_free`].
-#[cfg(feature = "leak")]
 pub(super) fn locks_come_free(deadline: u64) -> bool {
     SHARDS_OF_RUNS.iter().all(|shard| shard.comes_free(deadline))
 }

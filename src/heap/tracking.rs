@@ -245,7 +245,6 @@ impl Arrays {
 }
 
 /// Whether the lock comes free before `deadline`: see [`Mutex::comes_free`].
-#[cfg(feature = "leak")]
 pub(super) fn lock_comes_free(deadline: u64) -> bool {
     ARRAYS.comes_free(deadline)
 }

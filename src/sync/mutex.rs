@@ -138,7 +138,6 @@ impl<T> Mutex<T> {
 
     /// Whether the lock comes free before the monotonic clock shows `deadline` nanoseconds. In a signal handler:
     /// then it was not the interrupted code of this thread that held it, and waiting for it is safe.
-    #[cfg(feature = "leak")]
     pub(crate) fn comes_free(&self, deadline: u64) -> bool {
         if self.word.load(Relaxed) == FREE {
             return true;
@@ -241,7 +240,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "leak")]
     fn a_lock_comes_free_unless_its_holder_waits_itself() {
         let now = crate::sys::time::nanoseconds;
         let lock = Mutex::new(Rank::Leaf, ());
