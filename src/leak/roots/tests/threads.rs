@@ -197,7 +197,11 @@ fn the_return_value_of_a_thread_not_yet_joined() {
     let argument = core::ptr::without_provenance_mut(key);
     // SAFETY: the thread computes a number.
     assert_eq!(unsafe { libc::pthread_create(&raw mut thread, core::ptr::null(), body, argument) }, 0);
-    thread::sleep(std::time::Duration::from_millis(50));
+    // It ends when it gets a CPU.
+    let marker = 0usize;
+    let is_there =
+        || search(key, Kinds::DEFAULT, false, &raw const marker as usize).kinds() == [Kind::Descriptor];
+    (0..200).take_while(|_| !is_there()).for_each(|_| thread::sleep(std::time::Duration::from_millis(50)));
     assert_found(key, Kind::Descriptor);
     // SAFETY: the thread made above.
     unsafe { libc::pthread_join(thread, core::ptr::null_mut()) };
