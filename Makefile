@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib --features shared
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-micro stress loom test-programs cross-check clean
 
 all: lib
 
@@ -74,6 +74,10 @@ loom:
 test-programs: lib
 	tests/install-test-deps.sh --all
 	tests/test-programs.sh
+
+# Verdicts on the leak programs beside valgrind's and LeakSanitizer's.
+cross-check: lib
+	tests/cross-check.sh
 
 clean:
 	$(CARGO) clean

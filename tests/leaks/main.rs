@@ -181,6 +181,7 @@ programs! {
         survive_not_dumpable
         survive_reused_descriptor
         survive_strace
+        survive_title
         survive_truncated_file
         ;
     "leaks" ".cpp":
