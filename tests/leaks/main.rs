@@ -199,6 +199,7 @@ programs! {
         survive_running_thread
         survive_signals
         survive_strace
+        survive_title
         survive_truncated_file
         ;
     "leaks" ".cpp":
