@@ -219,9 +219,8 @@ impl ImageFile {
 
     fn debug(&self) -> Option<&Debug> {
         let of = |elf, path| Debug::of(elf, debug_file::find_common(elf, path).as_ref());
-        let own_or_separate = || {
-            of(&self.elf, &self.path).or_else(|| self.separate().and_then(|(elf, path)| of(elf, path)))
-        };
+        let own_or_separate =
+            || of(&self.elf, &self.path).or_else(|| self.separate().and_then(|(elf, path)| of(elf, path)));
         self.debug.get_or_init(own_or_separate).as_ref()
     }
 

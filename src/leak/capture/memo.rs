@@ -65,8 +65,7 @@ impl Frame {
     #[inline(always)]
     unsafe fn is_reached(&self) -> bool {
         // SAFETY: the step from the frame before reads these two words.
-        let (pc, bp_word) =
-            unsafe { (stack::load(self.sp - size_of::<usize>()), stack::load(self.bp_at)) };
+        let (pc, bp_word) = unsafe { (stack::load(self.sp - size_of::<usize>()), stack::load(self.bp_at)) };
         (pc ^ self.pc) | (bp_word ^ self.bp_word) == 0
     }
 }

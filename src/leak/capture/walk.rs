@@ -13,8 +13,8 @@
 use super::{
     Sink, Writer,
     cfi::{self, Cfa, Row, Saved},
-    memo::{self, Frame, Memo},
     expression::{self, Inputs},
+    memo::{self, Frame, Memo},
     modules,
     rule::{Base, Packed, Rule},
     stack::{self, Range},
