@@ -178,6 +178,7 @@ programs! {
         survive_no_access_lost
         survive_no_fork
         survive_not_dumpable
+        survive_reopened_files
         survive_strace
         survive_truncated_file
         ;
