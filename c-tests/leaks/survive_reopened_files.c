@@ -1,5 +1,5 @@
-// Proves that a report goes to none of a program's own files, if it has closed standard error and one of them has got the
-// number: it goes where standard error led at the start.
+// Proves that a report goes where standard error led at the start, if the program has closed it and one of its own files
+// has got the number.
 // reports: text
 // expect-exit: 0
 // expect-stderr-has: SUMMARY: besom: 9 byte(s) leaked in 1 allocation(s).
