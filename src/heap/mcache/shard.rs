@@ -163,6 +163,8 @@ pub(crate) fn fork_locks() -> impl Iterator<Item = &'static Mutex<()>> {
     SHARDS.iter().map(|shard| &shard.lock)
 }
 
+const _: () = assert!(SLAB_BYTES > 0 && MAX_SHARDS.is_power_of_two());
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +188,3 @@ mod tests {
         others.join().unwrap();
     }
 }
-
-const _: () = assert!(SLAB_BYTES > 0 && MAX_SHARDS.is_power_of_two());
