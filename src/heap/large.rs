@@ -2,14 +2,14 @@
 
 use super::page_map::PageId;
 use super::span::{self, Span, State};
-use super::{diagnose::Operation, maintenance, mcache, pages, run_cache};
+use super::{diagnose::Operation, fork, maintenance, mcache, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
 use crate::sys::memory::{self, MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper half, pages in the lower, so that
-/// one locked instruction counts both.
+/// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper
+/// half, pages in the lower, so that one locked instruction counts both.
 static COUNTS: AtomicUsize = AtomicUsize::new(0);
 /// 16 TiB are 2^31 pages, and no more objects than that.
 const PAGE_BITS: u32 = 32;
@@ -24,6 +24,9 @@ static TABLE_MOVES: AtomicUsize = AtomicUsize::new(0);
 
 /// Objects and bytes of large objects that the program has; racy.
 pub(crate) fn counts() -> (usize, usize) {
+    if fork::is_holder() {
+        return fork::step_aside(counts);
+    }
     let counts = COUNTS.load(Relaxed);
     let (runs, pages) = waiting();
     (
