@@ -28,18 +28,14 @@ pub unsafe extern "C" fn __register_atfork(
     unsafe { real(prepare, parent, child, library) }
 }
 
+type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
+
 /// glibc's function.
 ///
 /// # Safety
 /// As for [`__register_atfork`].
 pub(super) unsafe fn real(prepare: Handler, parent: Handler, child: Handler, library: *mut c_void) -> c_int {
     let address = behind(c"__register_atfork");
-    // SAFETY: glibc's function of this name and type.
-    unsafe {
-        let register = core::mem::transmute::<
-            usize,
-            unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int,
-        >(address);
-        register(prepare, parent, child, library)
-    }
+    // SAFETY: glibc's function of this name and type; the rest is passed on to the caller.
+    unsafe { core::mem::transmute::<usize, Register>(address)(prepare, parent, child, library) }
 }
