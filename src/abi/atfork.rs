@@ -9,7 +9,7 @@
 
 use super::dlopen::behind;
 use super::lifecycle::{Handler, register_fork_handlers};
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 
 /// `__register_atfork`: adds handlers to be called around `fork`, for a library to be known by `library`.
 /// 0, or an error number.
@@ -28,6 +28,9 @@ pub unsafe extern "C" fn __register_atfork(
     unsafe { real(prepare, parent, child, library) }
 }
 
+/// The name as a static, whose place in the file is known: what the start reads lies together (`build.rs`).
+static NAME: [u8; 18] = *b"__register_atfork\0";
+
 type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
 
 /// glibc's function.
@@ -35,7 +38,8 @@ type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> 
 /// # Safety
 /// As for [`__register_atfork`].
 pub(super) unsafe fn real(prepare: Handler, parent: Handler, child: Handler, library: *mut c_void) -> c_int {
-    let address = behind(c"__register_atfork");
+    // SAFETY: the name ends with a zero.
+    let address = behind(unsafe { CStr::from_bytes_with_nul_unchecked(&NAME) });
     // SAFETY: glibc's function of this name and type; the rest is passed on to the caller.
     unsafe { core::mem::transmute::<usize, Register>(address)(prepare, parent, child, library) }
 }
