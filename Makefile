@@ -5,7 +5,7 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling bench-leaks stress loom test-programs test-overcommit clean
+.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling bench-leaks stress loom test-programs test-overcommit cross-check clean
 
 all: lib
 
@@ -94,6 +94,10 @@ test-programs: lib
 # The programs about limits where the kernel does not overcommit: changes a setting of the whole machine.
 test-overcommit: deps lib
 	tests/test-overcommit.sh
+
+# Verdicts on the leak programs beside valgrind's and LeakSanitizer's.
+cross-check: lib
+	tests/cross-check.sh
 
 clean:
 	$(CARGO) clean

@@ -8,7 +8,7 @@
 
 use crate::sys::{auxv, file, message::say};
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 /// How an option's value is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub(crate) enum Unit {
     Percent,
     /// One of the listed words, kept as its index.
     Word(&'static [&'static str]),
-    /// Text, kept where it stands in the environment.
+    /// Text, kept in a copy.
     Text,
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn set(key: Key, value: usize) {
 /// Sets an option that is text, from inside. A text too long to keep, beyond 64 KiB, is said and ignored.
 pub(crate) fn set_text(key: Key, value: &'static [u8]) {
     debug_assert!(matches!(key.info().unit, Unit::Text), "set is for numbers");
-    match pack(value) {
+    match pack(copy(value)) {
         Some(packed) => VALUES[key as usize].store(packed, Relaxed),
         None => say!("the value of {} is too long", key.info().name),
     }
@@ -166,6 +166,23 @@ pub(crate) fn set_text(key: Key, value: &'static [u8]) {
 /// Notes that the user has set an option in a place other than `BESOM_OPTIONS`.
 pub(crate) fn mark_given(key: Key) {
     GIVEN[key as usize].store(true, Relaxed);
+}
+
+/// Copies of texts: programs that show a title in place of their command line (redis, nginx, PostgreSQL) write it
+/// over the environment.
+static COPIES: [AtomicU8; 8 << 10] = [const { AtomicU8::new(0) }; 8 << 10];
+/// Bytes of [`COPIES`] that are taken.
+static COPIED: AtomicUsize = AtomicUsize::new(0);
+
+/// A copy of `text` that lasts; the text itself if it is empty or there is no room left.
+fn copy(text: &'static [u8]) -> &'static [u8] {
+    let place = COPIED.load(Relaxed)..COPIED.load(Relaxed) + text.len();
+    let Some(copy) = COPIES.get(place.clone()).filter(|copy| !copy.is_empty()) else { return text };
+    COPIED.store(place.end, Relaxed);
+    copy.iter().zip(text).for_each(|(to, &byte)| to.store(byte, Relaxed));
+    // SAFETY: an atomic byte has the layout of a byte; these were just taken, by the one thread that reads
+    // options before the program starts, and nobody writes them again.
+    unsafe { core::slice::from_raw_parts(copy.as_ptr().cast(), copy.len()) }
 }
 
 /// A text is kept in one word: its address, which on all 64-bit Linux systems has at most 48 bits unless a
@@ -280,8 +297,8 @@ pub(crate) fn init() {
     }
 }
 
-/// Takes `key=value:key=value` into the table. The text must stay where it is: options of unit
-/// [`Unit::Text`] are kept as addresses into it.
+/// Takes `key=value:key=value` into the table. The text must stay where it is: values of unit [`Unit::Text`]
+/// that are too long to copy are kept as addresses into it.
 pub(crate) fn read(text: &'static [u8]) {
     for item in text.split(|&b| b == b':').filter(|item| !item.is_empty()) {
         let equals = item.iter().position(|&b| b == b'=').unwrap_or(item.len());
@@ -296,7 +313,7 @@ pub(crate) fn read(text: &'static [u8]) {
 fn assign(i: usize, value: &'static [u8]) {
     let option = &TABLE[i];
     let number = match option.unit {
-        Unit::Text => pack(value),
+        Unit::Text => pack(copy(value)),
         unit => parse(value, unit),
     };
     match number {

@@ -146,7 +146,7 @@ compare() {
     judge "$name" valgrind "${besom:-none}" "${valgrind:-none}"
     judge "$name" lsan "$(lost "${besom:-none}")" "${lsan:-none}"
     echo "| \`$name\` | ${besom:-no report} | $(same_or "${besom:-none}" "${valgrind:-none}") |" \
-        "$(same_or "$(lost "${besom:-none}")" "${lsan:-none}") | $(paste -sd' ' "$work/$name.used" 2>/dev/null) |" >"$work/$name.line"
+        "$(same_or "$(lost "${besom:-none}")" "${lsan:-none}") | $(paste -sd";" "$work/$name.used" 2>/dev/null) |" >"$work/$name.line"
 }
 
 # Definitely and indirectly lost, in sum.
@@ -166,7 +166,7 @@ judge() {
     [ "$ours" = "$theirs" ] || [ "$tool $ours $theirs" = "lsan none 0/0" ] && return
     reason=$(explanation "$name" "$tool")
     if [ -n "$reason" ]; then
-        echo "$reason" >>"$work/$name.used"
+        echo "${tool/lsan/LeakSanitizer}: $reason" >>"$work/$name.used"
         echo "$tool" >>"$work/$name.explained"
     else
         echo "$name: besom says $ours, $tool $theirs" >>"$work/$name.unexplained"

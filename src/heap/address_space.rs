@@ -48,7 +48,7 @@ pub(crate) struct AddressSpace {
     chunks: AtomicUsize,
     claimed: AtomicBool,
     arrays: [AtomicUsize; ALL.len()],
-    /// Bytes of each array that are memory, counted from its base, for [`Mode::WithHeap`].
+    /// Bytes of each array that are memory, counted from its base, for the modes with the heap.
     committed: [AtomicUsize; ALL.len()],
     /// Bytes committed on demand.
     on_demand: AtomicUsize,
@@ -150,14 +150,19 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Makes the arrays of mode [`Mode::Whole`] memory, before the arrays' places are known to all.
+    /// Gives the arrays of other modes than [`Mode::WithHeap`] their access, before their places are known to all.
     fn whole_arrays(&self, start: Addr, chunks: usize) -> Result<(), Errno> {
         let mut at = start;
         for array in ALL.into_iter().filter(|a| a.mode() != Mode::OnDemand) {
             let bytes = array.range_bytes(chunks);
-            if array.mode() == Mode::Whole {
+            let access = match array.mode() {
+                Mode::Whole => Access::ReadWrite,
+                Mode::WithHeapAlone => Access::None,
+                _ => Access::Read,
+            };
+            if access != Access::Read {
                 // SAFETY: the part lies in the mapping the caller has just made.
-                unsafe { memory::protect(at, bytes, Access::ReadWrite) }?;
+                unsafe { memory::protect(at, bytes, access) }?;
             }
             at = at.plus(bytes);
         }
@@ -185,7 +190,8 @@ impl AddressSpace {
     }
 
     /// Where an array begins. Its entries for addresses inside the range read as zeros where the heap has
-    /// not grown yet, except those of an array on demand, which need [`Self::commit_array`].
+    /// not grown yet, except the span records, which can't be read there, and those of an array on demand, which
+    /// need [`Self::commit_array`].
     #[inline(always)]
     pub(crate) fn array_base(&self, array: Array) -> Addr {
         Addr(self.arrays[array.index()].load(Relaxed))
@@ -264,7 +270,8 @@ impl AddressSpace {
 
     /// Makes the arrays memory for the first `chunks` chunks.
     fn cover(&self, chunks: usize) -> Result<(), Errno> {
-        for array in ALL.into_iter().filter(|a| a.mode() == Mode::WithHeap) {
+        let with_heap = |a: &Array| matches!(a.mode(), Mode::WithHeap | Mode::WithHeapAlone);
+        for array in ALL.into_iter().filter(with_heap) {
             let needed = align_up(chunks * array.bytes_per_chunk(), STEP_BYTES);
             let have = self.committed[array.index()].load(Relaxed);
             if needed > have {

@@ -8,11 +8,11 @@ use super::page_map::{self, PageId};
 use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
 use super::{diagnose, maintenance, pages};
-use crate::base::Addr;
+use crate::base::{Addr, PAGE_BYTES};
 use crate::sync::{Mutex, MutexGuard, Rank};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// Most objects that move at once between a cache and a central list.
 pub(crate) const MAX_BATCH: usize = 64;
@@ -62,11 +62,6 @@ impl Transfer {
         Self { class, len: 0, low_water: 0 }
     }
 
-    fn capacity(&self) -> usize {
-        let batch = batch_of(self.class);
-        (TRANSFER_BYTES / OBJECT_BYTES[self.class] as usize).clamp(batch, batch * TRANSFER_BATCHES)
-    }
-
     fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
         // SAFETY: the row belongs to this value, which is borrowed mutably.
         unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
@@ -82,10 +77,10 @@ impl Transfer {
         n
     }
 
-    /// Keeps objects until it is full; returns how many.
-    fn give(&mut self, objects: &[Addr]) -> usize {
+    /// Keeps objects until it holds `limit`; returns how many.
+    fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
         let len = self.len;
-        let n = objects.len().min(self.capacity() - len);
+        let n = objects.len().min(limit.saturating_sub(len));
         self.slots()[len..len + n].copy_from_slice(&objects[..n]);
         self.len += n;
         n
@@ -156,6 +151,11 @@ struct Central {
     objects_out: AtomicUsize,
     /// Objects in the transfer cache, so that an empty one is not locked.
     transferred: AtomicUsize,
+    /// Objects that the transfer cache may hold: none while objects only come back. Those would be from all over
+    /// the heap, and each keeps its span from becoming free pages.
+    transfer_limit: AtomicUsize,
+    /// Whether a CPU has asked for objects since the last [`trim_transfers`].
+    wanted: AtomicBool,
 }
 
 static CENTRALS: [Central; ALL_CLASSES] = {
@@ -176,6 +176,8 @@ impl Central {
             span_count: AtomicUsize::new(0),
             objects_out: AtomicUsize::new(0),
             transferred: AtomicUsize::new(0),
+            transfer_limit: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
         }
     }
 }
@@ -183,6 +185,7 @@ impl Central {
 /// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
 pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     let central = &CENTRALS[class];
+    central.wanted.store(true, Relaxed);
     if central.transferred.load(Relaxed) != 0 {
         let mut transfer = CENTRALS[class].transfer.lock();
         let n = transfer.take(into);
@@ -190,6 +193,12 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
         if n > 0 {
             return n;
         }
+    }
+    let (limit, batch) = (central.transfer_limit.load(Relaxed), batch_of(class));
+    let most = (TRANSFER_BYTES / OBJECT_BYTES[class] as usize).clamp(batch, batch * TRANSFER_BATCHES);
+    if limit < most {
+        // Two at once may count as one: the limit is a guess.
+        central.transfer_limit.store((2 * limit).clamp(batch, most), Relaxed);
     }
     take_from_spans(class, into)
 }
@@ -200,10 +209,14 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
         return;
     }
     let central = &CENTRALS[class];
-    let mut transfer = CENTRALS[class].transfer.lock();
-    let kept = transfer.give(objects);
-    central.transferred.store(transfer.len, Relaxed);
-    drop(transfer);
+    maintenance::note_returned(objects.len() * OBJECT_BYTES[class] as usize);
+    let limit = central.transfer_limit.load(Relaxed);
+    let mut kept = 0;
+    if limit > 0 {
+        let mut transfer = CENTRALS[class].transfer.lock();
+        kept = transfer.give(objects, limit);
+        central.transferred.store(transfer.len, Relaxed);
+    }
     give_to_spans(class, &objects[kept..]);
 }
 
@@ -247,7 +260,7 @@ fn add_span(
     let span =
         pages::alloc_span(Span::pages_of_class(class), 1, State::Small, map_class).map(|(span, is_fresh)| {
             if is_fresh {
-                maintenance::note_growth(span.pages());
+                maintenance::note_growth(span.pages() * PAGE_BYTES);
             }
             span
         });
@@ -345,6 +358,10 @@ fn put(class: usize, spans: &mut Spans, span: &'static Span, objects: &[Addr]) -
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
     for (class, central) in CENTRALS.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
+        let everything = everything || !central.wanted.swap(false, Relaxed);
+        if everything {
+            central.transfer_limit.store(0, Relaxed);
+        }
         while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
             let mut transfer = central.transfer.lock();

@@ -30,7 +30,6 @@ pub(crate) struct Companion {
 static COMPANION: AtomicPtr<Companion> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Names the lock that is taken after the heap's.
-#[cfg(feature = "leak")]
 pub(crate) fn set_companion(companion: &'static Companion) {
     COMPANION.store(core::ptr::from_ref(companion).cast_mut(), Relaxed);
 }

@@ -92,7 +92,7 @@ fn alloc_span(pages: usize, align_pages: usize) -> Option<(&'static Span, bool)>
     let made = pages::alloc_span(pages, align_pages, State::Large, LARGE_PAGES)?;
     count_in(pages);
     if made.1 {
-        maintenance::note_growth(pages);
+        maintenance::note_growth(pages * PAGE_BYTES);
     }
     Some(made)
 }

@@ -17,12 +17,16 @@ const LOOKS_PER_IDLE_CHECK: u32 = 10;
 /// Slow paths between two readings of the clock, which costs as much as a short slow path.
 const CALLS_PER_CLOCK: u32 = 64;
 
-/// Pages that get memory between two looks for surplus: what nobody wants pins spans, so the heap should not
-/// grow beside it. 1 MiB costs the kernel far more than the look.
-const GROWTH_PAGES: usize = (1 << 20) / PAGE_BYTES;
+/// Bytes that leave the caches between two looks for surplus. What nobody wants pins spans, so the heap should not
+/// keep pages for it that the program has freed. Less than this, and a program that frees and takes 2 MiB in turn
+/// would seem to be doing only the one.
+const RETURNED_BYTES: usize = 4 << 20;
+/// Bytes that get memory between two looks: nor should the heap grow beside it. 1 MiB costs far more than the look.
+const GROWTH_BYTES: usize = 1 << 20;
 
-/// Pages that got memory since the last look for surplus on that account.
-static GROWN: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that came back from caches since the last look for surplus on that account, and bytes that got memory, in
+/// proportion.
+static MOVED: AtomicUsize = AtomicUsize::new(0);
 /// The clock as last read.
 static NOW: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -43,8 +47,8 @@ pub(super) fn tick() {
     if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
-    if GROWN.load(Relaxed) >= GROWTH_PAGES {
-        GROWN.store(0, Relaxed);
+    if MOVED.load(Relaxed) >= RETURNED_BYTES {
+        MOVED.store(0, Relaxed);
         if config::is_on(Key::Scavenge) {
             mcache::trim_unused();
             central::trim_transfers(false);
@@ -53,11 +57,17 @@ pub(super) fn tick() {
     }
 }
 
-/// Notes that `pages` pages without memory behind them were taken for objects; any lock may be held.
+/// Notes that `bytes` without memory behind them were taken for objects; any lock may be held.
 #[inline]
-pub(super) fn note_growth(pages: usize) {
+pub(super) fn note_growth(bytes: usize) {
+    note_returned(bytes * (RETURNED_BYTES / GROWTH_BYTES));
+}
+
+/// Notes that `bytes` came back from a cache; any lock may be held.
+#[inline]
+pub(super) fn note_returned(bytes: usize) {
     // Not a locked addition, as in `tick`.
-    GROWN.store(GROWN.load(Relaxed) + pages, Relaxed);
+    MOVED.store(MOVED.load(Relaxed).wrapping_add(bytes), Relaxed);
 }
 
 /// The work that [`tick`] does now and then, if it is due. For a thread of its own; no lock held.

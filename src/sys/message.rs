@@ -17,8 +17,9 @@ pub(crate) fn line(message: fmt::Arguments<'_>) {
 
 /// A copy of standard error, or -1.
 static KEPT_OUTPUT: AtomicI32 = AtomicI32::new(-1);
-/// Device and number of the file that the copy is of: a program may close it and open something else there.
-static KEPT_FILE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// What it leads to: device and inode.
+static KEPT_DEVICE: AtomicU64 = AtomicU64::new(0);
+static KEPT_INODE: AtomicU64 = AtomicU64::new(0);
 /// Copies have numbers from here on, where programs do not count on them being free.
 const FIRST_KEPT_FD: usize = 200;
 
@@ -27,37 +28,37 @@ const FIRST_KEPT_FD: usize = 200;
 pub(crate) fn keep_output() {
     let args = [libc::STDERR_FILENO as usize, libc::F_DUPFD_CLOEXEC as usize, FIRST_KEPT_FD, 0, 0, 0];
     // SAFETY: makes a new descriptor, which nobody else knows of.
-    let Ok(fd) = (unsafe { syscall::call(libc::SYS_fcntl, args) }) else { return };
-    if let Some(file) = identity(fd as i32) {
-        for (place, value) in KEPT_FILE.iter().zip(file) {
-            place.store(value, Relaxed);
-        }
+    if let Ok(fd) = unsafe { syscall::call(libc::SYS_fcntl, args) }
+        && let Some((device, inode)) = target_of(fd as i32)
+    {
+        KEPT_DEVICE.store(device, Relaxed);
+        KEPT_INODE.store(inode, Relaxed);
         KEPT_OUTPUT.store(fd as i32, Relaxed);
     }
 }
 
-/// Where messages go: standard error, or the copy of it if the program has closed it. Never to what the
-/// program has opened under the copy's number since.
-pub(crate) fn output_fd() -> i32 {
-    let kept = KEPT_OUTPUT.load(Relaxed);
-    let args = [libc::STDERR_FILENO as usize, libc::F_GETFD as usize, 0, 0, 0, 0];
-    // SAFETY: only asks.
-    if kept < 0 || unsafe { syscall::call(libc::SYS_fcntl, args) }.is_ok() {
-        return libc::STDERR_FILENO;
-    }
-    let file = [&KEPT_FILE[0], &KEPT_FILE[1]].map(|place| place.load(Relaxed));
-    if identity(kept) == Some(file) { kept } else { libc::STDERR_FILENO }
+/// Device and inode of what a descriptor leads to; `None` if it is closed.
+fn target_of(fd: i32) -> Option<(u64, u64)> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    let args = [fd as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes a `stat`, which in 64-bit Linux is libc's, and all of it if it says so.
+    let stat = unsafe {
+        syscall::call(libc::SYS_fstat, args).ok()?;
+        stat.assume_init()
+    };
+    Some((stat.st_dev, stat.st_ino))
 }
 
-/// Device and number of the file behind a descriptor; `None` if it is closed.
-fn identity(fd: i32) -> Option<[u64; 2]> {
-    let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
-    let args = [fd as usize, status.as_mut_ptr() as usize, 0, 0, 0, 0];
-    // SAFETY: the kernel writes the structure, whose layout is that of libc on 64-bit systems.
-    unsafe { syscall::call(libc::SYS_fstat, args) }.ok()?;
-    // SAFETY: the call went well, so the structure is filled in.
-    let status = unsafe { status.assume_init() };
-    Some([status.st_dev, status.st_ino])
+/// Where messages go: standard error; or the copy of it, if one is kept and the program has closed the
+/// original. It may have opened a file of its own since, which then has the number of standard error.
+pub(crate) fn output_fd() -> i32 {
+    let kept = KEPT_OUTPUT.load(Relaxed);
+    if kept < 0 {
+        return libc::STDERR_FILENO;
+    }
+    let target = Some((KEPT_DEVICE.load(Relaxed), KEPT_INODE.load(Relaxed)));
+    let is_ours = |fd| target_of(fd) == target;
+    if !is_ours(libc::STDERR_FILENO) && is_ours(kept) { kept } else { libc::STDERR_FILENO }
 }
 
 /// Names the calling thread for lists of threads.

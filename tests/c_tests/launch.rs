@@ -117,6 +117,11 @@ fn set_environment(command: &mut Command, directives: &Directives, mode: Mode, l
 fn set_limits(command: &mut Command, address_space_kib: Option<u64>) {
     let set = move || {
         limit(libc::RLIMIT_CORE, 0)?;
+        // Whoever runs the tests may have left descriptors open, which programs would take for besom's. An old
+        // kernel without the call leaves them.
+        let (first, last) = (libc::STDERR_FILENO as u32 + 1, u32::MAX);
+        // SAFETY: only sets a flag of this process's descriptors.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
         address_space_kib.map_or(Ok(()), |kib| limit(libc::RLIMIT_AS, kib << 10))
     };
     // SAFETY: the closure runs between fork and exec and makes only system calls.

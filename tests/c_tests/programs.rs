@@ -88,6 +88,7 @@ programs! {
         life_fork_keeps_contents
         life_fork_storm
         life_ifunc
+        life_mlockall
         life_producer_consumer
         life_signal_handler
         life_small_stacks

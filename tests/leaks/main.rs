@@ -195,10 +195,12 @@ programs! {
         survive_no_reading
         survive_no_reading_in_place
         survive_not_dumpable
+        survive_reopened_files
         survive_reused_descriptor
         survive_running_thread
         survive_signals
         survive_strace
+        survive_title
         survive_truncated_file
         ;
     "leaks" ".cpp":

@@ -34,6 +34,9 @@ pub(super) enum Mode {
     Whole,
     /// For each chunk when the heap grows by it; above the heap it reads as zeros.
     WithHeap,
+    /// The same, but above the heap it must not be touched. Without access it costs a program that locks all
+    /// that it has mapped nothing, and it is the largest array by far.
+    WithHeapAlone,
     /// For each chunk when asked for; must not be touched where it was not.
     OnDemand,
 }
@@ -59,10 +62,12 @@ impl Array {
         self as usize
     }
 
+    /// When it becomes memory.
     pub(super) const fn mode(self) -> Mode {
         match self {
             Self::TinyMap | Self::WideBits => Mode::OnDemand,
             Self::UpperSummaries => Mode::Whole,
+            Self::SpanRecords => Mode::WithHeapAlone,
             _ => Mode::WithHeap,
         }
     }

@@ -21,6 +21,11 @@ const VICTIMS: usize = 16;
 /// Tries to change a header before giving up: only moves between CPUs and signals make one fail.
 const TRIES: usize = 3;
 
+/// An allocation found the stack empty.
+const EMPTY: u8 = 1;
+/// A free found it full.
+const FULL: u8 = 2;
+
 /// The books of one CPU. Threads that share the CPU keep them together, so all are atomic; they may be
 /// off for a moment but add up.
 pub(super) struct Budget {
@@ -36,6 +41,8 @@ pub(super) struct Budget {
     seen: AtomicU32,
     /// Per class: the header that [`trim_unused`] saw last.
     headers: [AtomicU32; STACKS],
+    /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
+    found: [AtomicU8; STACKS],
 }
 
 impl Budget {
@@ -47,6 +54,7 @@ impl Budget {
             misses: AtomicU32::new(0),
             seen: AtomicU32::new(0),
             headers: [const { AtomicU32::new(0) }; STACKS],
+            found: [const { AtomicU8::new(0) }; STACKS],
         }
     }
 
@@ -58,7 +66,13 @@ impl Budget {
         self.seen.swap(headers, Relaxed) == headers
     }
 
+    fn note_found(&self, class: usize, how: u8) {
+        // Not locked: the thread that it shares the CPU with will come again.
+        self.found[class].store(self.found[class].load(Relaxed) | how, Relaxed);
+    }
+
     fn note_miss(&self, class: usize) {
+        self.note_found(class, EMPTY);
         self.missed[class].store(1, Relaxed);
         self.misses.fetch_add(1, Relaxed);
     }
@@ -150,7 +164,8 @@ pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, 
     grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
 }
 
-/// Empties the stacks of `cpu` that have not changed since the last call.
+/// Empties the stacks of `cpu` that have not changed since the last call, and halves those that only took objects
+/// in: the program frees what it had, and each object that is kept here keeps its span from becoming free pages.
 pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab) {
     trim_unused_by(&OnCpu { place, table, cpu, slab });
 }
@@ -159,21 +174,35 @@ pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, sl
 pub(super) fn trim_unused_by(access: &impl Access) {
     let budget = &access.cache().budget;
     for class in 1..STACKS {
-        let header = access.slab().read(class);
-        if budget.headers[class].swap(header.0, Relaxed) != header.0 || header.objects(class) == 0 {
+        let (header, found) = (access.slab().read(class), budget.found[class].swap(0, Relaxed));
+        let is_unused = budget.headers[class].swap(header.0, Relaxed) == header.0;
+        let capacity = header.capacity(class);
+        if header.objects(class) == 0 {
             continue;
         }
-        let mut batch = [Addr(0); central::MAX_BATCH];
-        loop {
-            let popped = access.pop_batch(class, &mut batch);
-            give_back_for_good(class, &batch[..popped]);
-            if popped < batch.len() {
-                break;
-            }
+        if is_unused {
+            lower(access, class, 0);
+        } else if found == FULL && capacity > batch_of(class) {
+            lower(access, class, (capacity / 2).max(batch_of(class)));
         }
-        let (old, new) = access.set_capacity(class, 0);
-        budget.account(class, old, new);
     }
+}
+
+/// Lowers the capacity of `class`, and returns to the spans what it holds beyond that.
+fn lower(access: &impl Access, class: usize, capacity: usize) {
+    let mut surplus = access.slab().read(class).objects(class).saturating_sub(capacity);
+    let mut batch = [Addr(0); central::MAX_BATCH];
+    while surplus > 0 {
+        let wanted = surplus.min(batch.len());
+        let popped = access.pop_batch(class, &mut batch[..wanted]);
+        give_back_for_good(class, &batch[..popped]);
+        surplus -= popped;
+        if popped < wanted {
+            break;
+        }
+    }
+    let (old, new) = access.set_capacity(class, capacity);
+    access.cache().budget.account(class, old, new);
 }
 
 /// As [`grow`], for any way of access.
@@ -189,12 +218,17 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     raise(access, class, capacity, wanted)
 }
 
-/// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others: a
+/// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others, and no more
+/// than a batch unless objects of the class were also asked for since the last look for surplus: a
 /// phase that only frees has no claim on room that other classes use.
 pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
+    let budget = &access.cache().budget;
+    budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
+    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0;
     let wanted = next_capacity(class, capacity);
-    if wanted != capacity {
+    let wanted = if is_wanted { wanted } else { wanted.min(batch_of(class)) };
+    if wanted > capacity {
         raise(access, class, capacity, wanted);
     }
 }

@@ -17,11 +17,18 @@ const MAX_SHARDS: usize = 128;
 
 struct Shard {
     lock: Mutex<()>,
+    /// Thread pointer of the thread that works in it; 0: none. For that thread's own signal handlers.
+    worker: AtomicUsize,
     cache: Cache,
 }
 
-static SHARDS: [Shard; MAX_SHARDS] =
-    [const { Shard { lock: Mutex::new(Rank::CacheShard, ()), cache: Cache::new() } }; MAX_SHARDS];
+impl Shard {
+    const fn new() -> Self {
+        Self { lock: Mutex::new(Rank::CacheShard, ()), worker: AtomicUsize::new(0), cache: Cache::new() }
+    }
+}
+
+static SHARDS: [Shard; MAX_SHARDS] = [const { Shard::new() }; MAX_SHARDS];
 /// Shards in use: a power of two.
 static SHARD_COUNT: AtomicUsize = AtomicUsize::new(1);
 
@@ -63,19 +70,35 @@ impl Access for Locked {
     }
 }
 
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.shard.worker.store(0, Relaxed);
+    }
+}
+
 /// Locks this thread's shard, or a free one near it. `None`: no memory for its slab.
+///
+/// A signal handler that has interrupted this thread in a shard takes another one: that shard's lock would be
+/// given back only after the handler.
 pub(super) fn lock_current() -> Option<Locked> {
     const PROBES: usize = 4;
     let count = SHARD_COUNT.load(Relaxed);
     // Thread pointers are page-aligned or nearly so: the multiplication brings their upper bits down.
-    let hash = rseq::thread_pointer().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let me = rseq::thread_pointer();
+    let hash = me.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let nth = |i: usize| &SHARDS[(hash + i) & (count - 1)];
-    let free = (0..PROBES.min(count)).find_map(|i| Some((nth(i), nth(i).lock.try_lock()?)));
-    let (shard, guard) = free.unwrap_or_else(|| (nth(0), nth(0).lock.lock()));
+    let probes = 0..PROBES.min(count);
+    let free = probes.clone().find_map(|i| Some((nth(i), nth(i).lock.try_lock()?)));
+    let (shard, guard) = free.unwrap_or_else(|| {
+        let another = probes.map(nth).find(|shard| shard.worker.load(Relaxed) != me);
+        let shard = another.unwrap_or(nth(0));
+        (shard, shard.lock.lock())
+    });
     let slab = match shard.cache.slab() {
         Some(slab) => slab,
         None => shard.cache.create_slab()?,
     };
+    shard.worker.store(me, Relaxed);
     Some(Locked { shard, slab, _guard: guard })
 }
 
@@ -141,3 +164,27 @@ pub(crate) fn fork_locks() -> impl Iterator<Item = &'static Mutex<()>> {
 }
 
 const _: () = assert!(SLAB_BYTES > 0 && MAX_SHARDS.is_power_of_two());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, thread, time::Duration, vec::Vec};
+
+    #[test]
+    fn a_handler_does_not_wait_for_the_thread_it_interrupts() {
+        crate::heap::ensure_started();
+        let mine = lock_current().unwrap();
+        let (taken, all_taken) = mpsc::channel();
+        let others = thread::spawn(move || {
+            let held: Vec<_> = SHARDS.iter().filter_map(|shard| shard.lock.try_lock()).collect();
+            taken.send(()).unwrap();
+            thread::sleep(Duration::from_millis(50));
+            drop(held);
+        });
+        all_taken.recv().unwrap();
+        // As a handler of this thread's would. Waiting for `mine` would be for ever.
+        drop(lock_current().unwrap());
+        drop(mine);
+        others.join().unwrap();
+    }
+}

@@ -240,7 +240,7 @@ fn what_is_left_of_the_last_stack_does_not_mislead() {
             // SAFETY: as above.
             let records = unsafe { &mut (*walk.cast::<Walk>()).records };
             *records += 1;
-            if *records < 3000 && next(8) != 0 {
+            if *records < 800 && next(8) != 0 {
                 let function = c_frames().function(SHAPES[next(4)]);
                 // SAFETY: as in `capture_in`.
                 unsafe { function(next(5) as i32, go_on, walk) };
@@ -249,7 +249,7 @@ fn what_is_left_of_the_last_stack_does_not_mislead() {
     }
     prepare();
     on_a_large_stack(|| {
-        for seed in 0..20 {
+        for seed in 0..8 {
             let mut walk = Walk { random: seed, records: 0 };
             go_on((&raw mut walk).cast());
         }
