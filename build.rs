@@ -50,27 +50,45 @@ fn main() {
     if env::var_os("CARGO_FEATURE_SHARED").is_none() {
         return;
     }
-    let directory = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    let order = Path::new(&directory).join("order.ld");
-    fs::write(&order, ORDER).expect("OUT_DIR can be written");
-    let script = format!("-Wl,-T,{}", order.display());
-    let arguments = [
-        "-Wl,-soname,libbesom.so.0",
+    let mut arguments = vec![
+        "-Wl,-soname,libbesom.so.0".to_owned(),
         // The kernel keeps pointers to descriptors of restartable sections: the library is never unmapped.
-        "-Wl,-z,nodelete",
+        "-Wl,-z,nodelete".to_owned(),
         // Calls between our own functions need no detour through the procedure linkage table.
-        "-Wl,-Bsymbolic-functions",
+        "-Wl,-Bsymbolic-functions".to_owned(),
         // Bind everything at load time: a lazy binding would run the dynamic linker inside malloc.
-        "-Wl,-z,now",
-        "-Wl,--as-needed",
+        "-Wl,-z,now".to_owned(),
+        "-Wl,--as-needed".to_owned(),
         // The C compiler's start-up code for libraries registers destructors that there are none of.
-        "-nostartfiles",
+        "-nostartfiles".to_owned(),
         // Segments begin where the kernel's windows of 64 KiB do.
-        "-Wl,-z,max-page-size=65536",
-        "-Wl,-z,separate-code",
-        &script,
+        "-Wl,-z,max-page-size=65536".to_owned(),
     ];
+    if takes_scripts() {
+        arguments.push("-Wl,-z,separate-code".to_owned());
+        arguments.push(script());
+    } else {
+        println!(
+            "cargo:warning=this linker takes no script: every process will hold more of libbesom.so in memory"
+        );
+    }
     for argument in arguments {
         println!("cargo:rustc-link-arg={argument}");
     }
+}
+
+/// Whether the linker takes a script that is added to its own: GNU's and LLVM's do, the others do not.
+fn takes_scripts() -> bool {
+    println!("cargo:rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
+    let chosen = ["CARGO_ENCODED_RUSTFLAGS", "RUSTC_LINKER"].map(|key| env::var(key).unwrap_or_default());
+    !["mold", "gold", "wild"].iter().any(|linker| chosen.iter().any(|flags| flags.contains(linker)))
+}
+
+/// The argument that names the script.
+fn script() -> String {
+    let directory = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    let order = Path::new(&directory).join("order.ld");
+    fs::write(&order, ORDER).expect("OUT_DIR can be written");
+    format!("-Wl,-T,{}", order.display())
 }

@@ -1,5 +1,5 @@
-// Proves that pthread_atfork handlers that were registered before besom's can allocate and free. Theirs run while
-// besom holds its locks: the last registered comes first before a fork, and last after it.
+// Proves that pthread_atfork handlers that were registered before the constructor of any library can allocate and free,
+// before the fork and on both sides of it.
 // flags: -pthread
 #include "test.h"
 

@@ -12,7 +12,7 @@
 
 use crate::sys::message::fatal;
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// libc's function; 0 until the first call.
@@ -84,11 +84,17 @@ pub unsafe extern "C" fn dlopen(path: *const c_char, flags: c_int) -> *mut c_voi
 
 /// Finds libc's function, at the first call: most programs open nothing.
 extern "C" fn find() -> usize {
-    // SAFETY: dlsym takes any name; the scope is that behind this library, which is the caller.
-    let real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"dlopen".as_ptr()) } as usize;
-    if real == 0 {
-        fatal!("no dlopen behind libbesom.so");
-    }
+    let real = behind(c"dlopen");
     REAL.store(real, Relaxed);
     real
+}
+
+/// The function `name` of libc's, behind libbesom.so.
+pub(super) fn behind(name: &CStr) -> usize {
+    // SAFETY: dlsym takes any name; the scope is that behind this library, which is the caller.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize;
+    if found == 0 {
+        fatal!("no {} behind libbesom.so", name.to_str().unwrap_or("such function"));
+    }
+    found
 }

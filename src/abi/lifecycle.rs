@@ -11,7 +11,7 @@ use crate::report::Totals;
 use crate::sys::futex;
 use crate::sys::message;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// Run by the dynamic linker, or by the start-up code of a static program, before `main`.
 #[used]
@@ -31,11 +31,11 @@ extern "C" fn constructor() {
     if config::is_on(Key::Leak) {
         message::say!("leak=1 needs besom built with its feature 'leak'; objects are tracked, not reported");
     }
-    // SAFETY: the functions stay as long as the process: the library is never unloaded. Registration
-    // allocates, which the heap can serve by now; it fails only without memory, and then fork is as
-    // safe as with an allocator that registers nothing.
+    register_fork_handlers();
+    // SAFETY: the functions stay as long as the process: the library is never unloaded. Registration may
+    // allocate, which the heap can serve by now.
     unsafe {
-        register_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        register_atfork(None, None, Some(restart_in_child));
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
@@ -54,12 +54,29 @@ fn may_be_bypassed() -> bool {
 fn may_be_bypassed() -> bool {
     true
 }
+
+/// Registers what keeps the heap whole around forks, once: by the constructor, or earlier, with the first
+/// handlers of anybody's, where besom learns of them.
+pub(super) fn register_fork_handlers() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if REGISTERED.swap(true, Relaxed) {
+        return;
+    }
+    // SAFETY: the functions stay as long as the process. Registration fails only without memory, and then fork
+    // is as safe as with an allocator that registers nothing.
+    unsafe {
+        register_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+    }
+}
+
 /// `pthread_atfork(3)`. In libbesom.so by the function behind it: glibc's own is linked into every library
 /// that calls it, together with a procedure linkage table, and would lie apart from the code of the start.
 ///
 /// # Safety
 /// The functions stay as long as the process.
 unsafe fn register_atfork(prepare: Handler, parent: Handler, child: Handler) {
+    #[cfg(all(feature = "dlopen", target_env = "gnu"))]
+    use super::atfork::real as __register_atfork;
     #[cfg(all(feature = "shared", target_env = "gnu"))]
     // SAFETY: passed on to the caller. No library is named, so no unloading takes the handlers away.
     unsafe {
@@ -68,14 +85,15 @@ unsafe fn register_atfork(prepare: Handler, parent: Handler, child: Handler) {
     #[cfg(not(all(feature = "shared", target_env = "gnu")))]
     // SAFETY: passed on to the caller.
     unsafe {
-        libc::pthread_atfork(Some(prepare), Some(parent), Some(child));
+        libc::pthread_atfork(prepare, parent, child);
     }
 }
 
-type Handler = unsafe extern "C" fn();
+/// What is called around a fork, if anything is.
+pub(super) type Handler = Option<unsafe extern "C" fn()>;
 
 unsafe extern "C" {
-    #[cfg(all(feature = "shared", target_env = "gnu"))]
+    #[cfg(all(feature = "shared", not(feature = "dlopen"), target_env = "gnu"))]
     fn __register_atfork(prepare: Handler, parent: Handler, child: Handler, library: *mut c_void) -> c_int;
     /// glibc's `on_exit(3)`: as `atexit`, but the handler learns the exit status.
     fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
@@ -87,29 +105,22 @@ unsafe extern "C" fn before_fork() {
 
 unsafe extern "C" fn after_fork_in_parent() {
     // SAFETY: this thread has run `before_fork`.
-    unsafe { after_fork(false) };
+    unsafe { heap::fork::end(false) };
 }
 
 unsafe extern "C" fn after_fork_in_child() {
     // SAFETY: the thread that forked has run `before_fork`, and this is its copy.
-    unsafe { after_fork(true) };
+    unsafe { heap::fork::end(true) };
 }
 
-/// Gives back what [`before_fork`] took.
-///
-/// # Safety
-/// After it, in the same thread or its copy in the child.
-unsafe fn after_fork(in_child: bool) {
-    // The leak finder may start a thread, which allocates, so its part in the child comes last.
-    // SAFETY: passed on to the caller.
+/// Starts anew in a child what does not come along: after [`after_fork_in_child`], since threads allocate.
+unsafe extern "C" fn restart_in_child() {
+    #[cfg(feature = "leak")]
+    // SAFETY: the child's only thread, which holds no lock any more.
     unsafe {
-        heap::fork::end(in_child);
-        #[cfg(feature = "leak")]
-        crate::leak::after_fork(in_child);
+        crate::leak::after_fork();
     }
-    if in_child {
-        super::thread::start();
-    }
+    super::thread::start();
 }
 
 /// The process whose handler of `exit` has been called.

@@ -1,6 +1,8 @@
 //! The interfaces: C, C++, Rust, besom's own functions, and what happens at start-up, fork and exit.
 
 mod api;
+#[cfg(all(feature = "dlopen", target_env = "gnu"))]
+mod atfork;
 #[cfg(feature = "override")]
 mod c;
 #[cfg(feature = "override")]

@@ -8,8 +8,8 @@ use crate::heap::size_class::LARGE_PAGES;
 use crate::sys::memory::{self, MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper half, pages in the lower, so that
-/// one locked instruction counts both.
+/// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper
+/// half, pages in the lower, so that one locked instruction counts both.
 static COUNTS: AtomicUsize = AtomicUsize::new(0);
 /// 16 TiB are 2^31 pages, and no more objects than that.
 const PAGE_BITS: u32 = 32;

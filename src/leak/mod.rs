@@ -120,16 +120,14 @@ pub(crate) fn own_ranges(each: &mut dyn FnMut(stop_world::Range)) {
 static FORK_LOCK: heap::fork::Companion =
     heap::fork::Companion { take: capture::before_fork, give: capture::after_fork };
 
-/// After a fork of the program's.
+/// After a fork of the program's, in the child.
 ///
 /// # Safety
-/// In the thread that forked or its copy in the child, with no lock held.
-pub(crate) unsafe fn after_fork(in_child: bool) {
-    if in_child {
-        PROCESS.store(message::process_id(), Relaxed);
-        stop_world::reset_after_fork();
-        // SAFETY: this is the child, by the caller's word.
-        unsafe { check::reset_after_fork() };
-        trigger::restart_after_fork();
-    }
+/// In the copy of the thread that forked, with no lock held.
+pub(crate) unsafe fn after_fork() {
+    PROCESS.store(message::process_id(), Relaxed);
+    stop_world::reset_after_fork();
+    // SAFETY: this is the child, by the caller's word.
+    unsafe { check::reset_after_fork() };
+    trigger::restart_after_fork();
 }

@@ -72,7 +72,10 @@ programs! {
         err_ulimit_small
         err_ulimit_threads
         life_atfork_early
+        life_atfork_early_static
         life_atfork_handlers
+        life_atfork_locks
+        life_atfork_nested
         life_cancel
         life_clone
         life_constructor

@@ -65,7 +65,7 @@ macro_rules! leave {
 /// Pops an object of `class` from this CPU's slab; an odd address if there is none.
 ///
 /// # Safety
-/// `place` is where glibc's area is, `class` is below `ALL_CLASSES`.
+/// `place` is where glibc's area is, `class` is below `STACKS`.
 #[inline(always)]
 pub(super) unsafe fn pop(place: Place, table: &CpuTable, class: usize) -> Addr {
     let object: usize;

@@ -1,0 +1,5 @@
+// Proves what `life_atfork_early.c` does for a program that contains libbesom.a, where such handlers run while besom
+// holds its locks.
+// preload: no the program contains the allocator
+// flags: {a} -pthread
+#include "life_atfork_early.c"
