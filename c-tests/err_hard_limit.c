@@ -1,4 +1,5 @@
-// Proves that hard_limit makes requests beyond it fail with ENOMEM, and serves again what was freed.
+// Proves that hard_limit makes requests beyond it fail with ENOMEM, and serves again what was freed, also as one block:
+// what waits in caches is no reason to fail.
 // options: hard_limit=64MiB
 // run: 1000
 // run: 20000
@@ -28,6 +29,14 @@ int main(int argc, char **argv) {
         all = next;
     }
     CHECK(malloc(128 * MIB) == NULL);
+    for (size_t size = 16; size < 200 * KIB; size += size / 4) {
+        void *some[20];
+        for (size_t i = 0; i < COUNT_OF(some); i++) CHECK((some[i] = malloc(size)) != NULL);
+        for (size_t i = 0; i < COUNT_OF(some); i++) free(some[i]);
+    }
+    char *volatile large = malloc(60 * MIB);
+    CHECK(large != NULL);
+    free(large);
     fill_up(bytes, &second);
     CHECK_AT(second * 10 >= first * 9, first, second);
 }

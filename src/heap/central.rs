@@ -378,6 +378,14 @@ pub(crate) fn trim_transfers(everything: bool) {
     }
 }
 
+/// Bytes of the objects in all transfer caches, racy.
+pub(crate) fn transferred_bytes() -> usize {
+    let transferred = |(class, central): (usize, &Central)| {
+        central.transferred.load(Relaxed) * OBJECT_BYTES[class] as usize
+    };
+    CENTRALS.iter().enumerate().map(transferred).sum()
+}
+
 /// What a class holds.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ClassCounts {

@@ -27,6 +27,10 @@ const GROWTH_BYTES: usize = 1 << 20;
 /// Bytes that came back from caches since the last look for surplus on that account, and bytes that got memory, in
 /// proportion.
 static MOVED: AtomicUsize = AtomicUsize::new(0);
+/// What caches should hold to be emptied for a request that failed: so a program that goes on asking for too much
+/// does not empty them each time.
+const WORTH_EMPTYING_BYTES: usize = 1 << 20;
+
 /// The clock as last read.
 static NOW: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -98,6 +102,23 @@ fn look(now: u64) {
     pages::release_excess();
 }
 
+/// Empties every cache, if that may help a request for `bytes` which were not to be had; whether it did.
+#[cold]
+pub(super) fn empty_caches_for(bytes: usize) -> bool {
+    let held = mcache::cached_bytes() + central::transferred_bytes() + large::waiting_bytes();
+    if held < bytes.min(WORTH_EMPTYING_BYTES) {
+        return false;
+    }
+    empty_caches();
+    true
+}
+
+fn empty_caches() {
+    mcache::drain();
+    central::trim_transfers(true);
+    run_cache::trim(0, large::release);
+}
+
 /// Empties every cache and gives every free page back to the kernel; returns the bytes given back.
 pub(crate) fn release_free_memory() -> usize {
     if !super::is_started() {
@@ -106,8 +127,6 @@ pub(crate) fn release_free_memory() -> usize {
     if fork::is_holder() {
         return fork::step_aside(release_free_memory);
     }
-    mcache::drain();
-    central::trim_transfers(true);
-    run_cache::trim(0, large::release);
+    empty_caches();
     pages::release_all() * PAGE_BYTES
 }

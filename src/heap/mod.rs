@@ -223,9 +223,15 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
         // SAFETY: the arena is active for this thread.
         return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
     }
-    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
+    // What waits in caches is no reason to fail.
+    let object = alloc_once(request)
+        .or_else(|| maintenance::empty_caches_for(request.bytes).then(|| alloc_once(request)).flatten());
     maintenance::tick();
     object.map_or(null_mut(), Addr::ptr)
+}
+
+fn alloc_once(request: Request) -> Option<Addr> {
+    if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) }
 }
 
 fn alloc_untracked(request: Request) -> Option<Addr> {
