@@ -209,6 +209,11 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
+    if mcache::is_tracked()
+        && let Some(object) = alloc_small_tracked(&request)
+    {
+        return object.ptr();
+    }
     if request.bytes > isize::MAX as usize {
         return null_mut();
     }
@@ -260,10 +265,29 @@ fn c_packed_align(bytes: usize) -> usize {
     init::c_min_align().max(1 << bytes.max(1).ilog2())
 }
 
-/// Allocates in tracked mode: never packed, so that there is a record per object.
-fn alloc_tracked(request: Request) -> Option<Addr> {
+/// The usual case in tracked mode: a small object from the cache, whose span has records. `None`: not this case.
+#[inline(always)]
+fn alloc_small_tracked(request: &Request) -> Option<Addr> {
+    if fork::is_holder() || arena::is_active() {
+        return None;
+    }
     let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
-    let object = alloc_untracked(Request { class, ..request })?;
+    let object = mcache::pop_tracked(class)?;
+    if request.zeroed {
+        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, request.bytes) };
+    }
+    match tracking::small(object) {
+        Some(small) => small.note_alloc(request.bytes, request.noscan),
+        None => return note_object(object, request),
+    };
+    Some(object)
+}
+
+/// Notes an object of any kind, also the first of its span. `None`: no memory for its record.
+#[cold]
+#[inline(never)]
+fn note_object(object: Addr, request: &Request) -> Option<Addr> {
     if tracking::note_alloc(object, request.bytes, request.noscan) {
         return Some(object);
     }
@@ -271,10 +295,40 @@ fn alloc_tracked(request: Request) -> Option<Addr> {
     None
 }
 
+/// The usual case in tracked mode: a small object that the cache has room for. `false`: not this case.
+#[inline(always)]
+fn free_small_tracked(object: Addr, operation: Operation) -> bool {
+    if fork::is_holder() || arena::is_active() {
+        return false;
+    }
+    let Some(small) = tracking::small(object) else { return false };
+    if !small.note_free() {
+        operation.bad_pointer(object);
+    }
+    // SAFETY: an object of the class that the program had, and has given back.
+    unsafe {
+        if !mcache::push_tracked(small.class, object) {
+            mcache::free_miss(small.class, object);
+            maintenance::tick();
+        }
+    }
+    true
+}
+
+/// Allocates in tracked mode: never packed, so that there is a record per object.
+fn alloc_tracked(request: Request) -> Option<Addr> {
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
+    let object = alloc_untracked(Request { class, ..request })?;
+    note_object(object, &request)
+}
+
 /// Everything that the fast path of a free does not do.
 #[cold]
 #[inline(never)]
 pub(crate) fn free_slow(object: Addr, operation: Operation) {
+    if mcache::is_tracked() && free_small_tracked(object, operation) {
+        return;
+    }
     if object == Addr(0) || bootstrap::contains(object) {
         return;
     }

@@ -248,6 +248,25 @@ fn create_slab_of(cpu: usize) -> Option<Slab> {
     Some(slab)
 }
 
+/// As [`pop`], in tracked mode.
+#[inline(always)]
+pub(super) fn pop_tracked(class: usize) -> Option<Addr> {
+    let place = Place::get()?;
+    // SAFETY: classes come from the class tables.
+    object_of(unsafe { sections::pop(place, &TRACKED_TABLE, class) })
+}
+
+/// As [`push`], in tracked mode.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn push_tracked(class: usize, object: Addr) -> bool {
+    let Some(place) = Place::get() else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push(place, &TRACKED_TABLE, class, object) }
+}
+
 /// The slow path of an allocation: an object of `class` from the cache if it has one after all, else a
 /// batch from the central list, one to return and the rest for the cache. `None`: out of memory.
 pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
