@@ -209,28 +209,69 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
-    if mcache::is_tracked()
-        && let Some(object) = alloc_small_tracked(&request)
-    {
+    let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
+    let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
+        Taken::ToNote(object) => object,
+        Taken::Done(object) => return object,
+    };
+    // One call for all, or the same stack of the program's would be two by the frames that it has in here.
+    if tracking::note_alloc(object, request.bytes, request.noscan) {
         return object.ptr();
     }
+    free_to_cache(object, Operation::Free);
+    null_mut()
+}
+
+/// What came of a request.
+enum Taken {
+    /// An object that tracking has to note.
+    ToNote(Addr),
+    /// What the program gets; null: no memory.
+    Done(*mut u8),
+}
+
+/// The usual case in tracked mode: a small object from the cache. `None`: not this case.
+#[inline(always)]
+fn pop_tracked(request: &Request) -> Option<Addr> {
+    if fork::is_holder() || arena::is_active() {
+        return None;
+    }
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
+    let object = mcache::pop_tracked(class)?;
+    if request.zeroed {
+        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, request.bytes) };
+    }
+    Some(object)
+}
+
+#[inline(never)]
+fn alloc_missed(request: Request) -> Taken {
     if request.bytes > isize::MAX as usize {
-        return null_mut();
+        return Taken::Done(null_mut());
     }
     if !ensure_started() {
-        return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
+        return Taken::Done(bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr));
     }
     if fork::is_holder() {
-        return fork::step_aside(|| alloc_slow(request));
+        return Taken::Done(fork::step_aside(|| alloc_slow(request)));
     }
-    if mcache::is_tracked() && arena::is_active() {
+    if !mcache::is_tracked() {
+        let object = alloc_untracked(request);
+        maintenance::tick();
+        return Taken::Done(object.map_or(null_mut(), Addr::ptr));
+    }
+    if arena::is_active() {
         // The heap's locks may be held by threads that are stopped: nothing below may run.
         // SAFETY: the arena is active for this thread.
-        return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
+        let object = unsafe { arena::alloc(request.bytes, request.align) };
+        return Taken::Done(object.map_or(null_mut(), Addr::ptr));
     }
-    let object = if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) };
+    // Never packed, so that there is a record per object.
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
+    let object = alloc_untracked(Request { class, ..request });
     maintenance::tick();
-    object.map_or(null_mut(), Addr::ptr)
+    object.map_or(Taken::Done(null_mut()), Taken::ToNote)
 }
 
 fn alloc_untracked(request: Request) -> Option<Addr> {
@@ -265,36 +306,6 @@ fn c_packed_align(bytes: usize) -> usize {
     init::c_min_align().max(1 << bytes.max(1).ilog2())
 }
 
-/// The usual case in tracked mode: a small object from the cache, whose span has records. `None`: not this case.
-#[inline(always)]
-fn alloc_small_tracked(request: &Request) -> Option<Addr> {
-    if fork::is_holder() || arena::is_active() {
-        return None;
-    }
-    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
-    let object = mcache::pop_tracked(class)?;
-    if request.zeroed {
-        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
-        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, request.bytes) };
-    }
-    match tracking::small(object) {
-        Some(small) => small.note_alloc(request.bytes, request.noscan),
-        None => return note_object(object, request),
-    };
-    Some(object)
-}
-
-/// Notes an object of any kind, also the first of its span. `None`: no memory for its record.
-#[cold]
-#[inline(never)]
-fn note_object(object: Addr, request: &Request) -> Option<Addr> {
-    if tracking::note_alloc(object, request.bytes, request.noscan) {
-        return Some(object);
-    }
-    free_to_cache(object, Operation::Free);
-    None
-}
-
 /// The usual case in tracked mode: a small object that the cache has room for. `false`: not this case.
 #[inline(always)]
 fn free_small_tracked(object: Addr, operation: Operation) -> bool {
@@ -313,13 +324,6 @@ fn free_small_tracked(object: Addr, operation: Operation) -> bool {
         }
     }
     true
-}
-
-/// Allocates in tracked mode: never packed, so that there is a record per object.
-fn alloc_tracked(request: Request) -> Option<Addr> {
-    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
-    let object = alloc_untracked(Request { class, ..request })?;
-    note_object(object, &request)
 }
 
 /// Everything that the fast path of a free does not do.

@@ -151,12 +151,6 @@ pub(super) fn small(object: Addr) -> Option<Small> {
 }
 
 impl Small {
-    /// As [`note_alloc`].
-    #[inline(always)]
-    pub(super) fn note_alloc(self, bytes: usize, noscan: bool) {
-        self.record.fill(bytes, noscan);
-    }
-
     /// As [`note_free`]; `false` if the program does not have the object.
     #[inline(always)]
     pub(super) fn note_free(self) -> bool {
@@ -167,11 +161,17 @@ impl Small {
 /// Notes that the program gets `object`. `false`: no memory for the span's records, the object has to go
 /// back.
 pub(super) fn note_alloc(object: Addr, bytes: usize, noscan: bool) -> bool {
-    let Some(record) = span::containing(object).and_then(|span| record_of(span, object, true)) else {
-        return false;
-    };
+    let known = small(object).map(|small| small.record);
+    let Some(record) = known.or_else(|| record_to_be(object)) else { return false };
     record.fill(bytes, noscan);
     true
+}
+
+/// The record of an object, made if there is none.
+#[cold]
+#[inline(never)]
+fn record_to_be(object: Addr) -> Option<&'static Record> {
+    record_of(span::containing(object)?, object, true)
 }
 
 /// Notes that the program gives `object` back; ends the process if it does not have it.
