@@ -176,7 +176,7 @@ pub(crate) fn mode() -> CacheMode {
     }
 }
 
-/// Whether every request takes the slow path.
+/// Whether every request is tracked, and the fast path off.
 #[inline]
 pub(crate) fn is_tracked() -> bool {
     TRACKED.load(Relaxed)
