@@ -209,29 +209,75 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
-    if request.bytes > isize::MAX as usize {
-        return null_mut();
+    let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
+    let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
+        Taken::ToNote(object) => object,
+        Taken::Done(object) => return object,
+    };
+    // One call for all, or the same stack of the program's would be two by the frames that it has in here.
+    if tracking::note_alloc(object, request.bytes, request.noscan) {
+        return object.ptr();
     }
-    if !ensure_started() {
-        return bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr);
-    }
-    if fork::is_holder() {
-        return fork::step_aside(|| alloc_slow(request));
-    }
-    if mcache::is_tracked() && arena::is_active() {
-        // The heap's locks may be held by threads that are stopped: nothing below may run.
-        // SAFETY: the arena is active for this thread.
-        return unsafe { arena::alloc(request.bytes, request.align) }.map_or(null_mut(), Addr::ptr);
-    }
-    // What waits in caches is no reason to fail.
-    let object = alloc_once(request)
-        .or_else(|| maintenance::empty_caches_for(request.bytes).then(|| alloc_once(request)).flatten());
-    maintenance::tick();
-    object.map_or(null_mut(), Addr::ptr)
+    free_to_cache(object, Operation::Free);
+    null_mut()
 }
 
-fn alloc_once(request: Request) -> Option<Addr> {
-    if mcache::is_tracked() { alloc_tracked(request) } else { alloc_untracked(request) }
+/// What came of a request.
+enum Taken {
+    /// An object that tracking has to note.
+    ToNote(Addr),
+    /// What the program gets; null: no memory.
+    Done(*mut u8),
+}
+
+/// The usual case in tracked mode: a small object from the cache. `None`: not this case.
+#[inline(always)]
+fn pop_tracked(request: &Request) -> Option<Addr> {
+    if fork::is_holder() || arena::is_active() {
+        return None;
+    }
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
+    let object = mcache::pop_tracked(class)?;
+    if request.zeroed {
+        // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, request.bytes) };
+    }
+    Some(object)
+}
+
+#[inline(never)]
+fn alloc_missed(request: Request) -> Taken {
+    if request.bytes > isize::MAX as usize {
+        return Taken::Done(null_mut());
+    }
+    if !ensure_started() {
+        return Taken::Done(bootstrap::alloc(request.bytes, request.align).map_or(null_mut(), Addr::ptr));
+    }
+    if fork::is_holder() {
+        return Taken::Done(fork::step_aside(|| alloc_slow(request)));
+    }
+    if !mcache::is_tracked() {
+        let object = alloc_or_empty_caches(request);
+        maintenance::tick();
+        return Taken::Done(object.map_or(null_mut(), Addr::ptr));
+    }
+    if arena::is_active() {
+        // The heap's locks may be held by threads that are stopped: nothing below may run.
+        // SAFETY: the arena is active for this thread.
+        let object = unsafe { arena::alloc(request.bytes, request.align) };
+        return Taken::Done(object.map_or(null_mut(), Addr::ptr));
+    }
+    // Never packed, so that there is a record per object.
+    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
+    let object = alloc_or_empty_caches(Request { class, ..request });
+    maintenance::tick();
+    object.map_or(Taken::Done(null_mut()), Taken::ToNote)
+}
+
+/// As [`alloc_untracked`], and once more if what waits in caches may help: that is no reason to fail.
+fn alloc_or_empty_caches(request: Request) -> Option<Addr> {
+    alloc_untracked(request)
+        .or_else(|| maintenance::empty_caches_for(request.bytes).then(|| alloc_untracked(request)).flatten())
 }
 
 fn alloc_untracked(request: Request) -> Option<Addr> {
@@ -266,21 +312,33 @@ fn c_packed_align(bytes: usize) -> usize {
     init::c_min_align().max(1 << bytes.max(1).ilog2())
 }
 
-/// Allocates in tracked mode: never packed, so that there is a record per object.
-fn alloc_tracked(request: Request) -> Option<Addr> {
-    let class = if request.class == TINY_PAGES { tiny::OWN_CLASS } else { request.class };
-    let object = alloc_untracked(Request { class, ..request })?;
-    if tracking::note_alloc(object, request.bytes, request.noscan) {
-        return Some(object);
+/// The usual case in tracked mode: a small object that the cache has room for. `false`: not this case.
+#[inline(always)]
+fn free_small_tracked(object: Addr, operation: Operation) -> bool {
+    if fork::is_holder() || arena::is_active() {
+        return false;
     }
-    free_to_cache(object, Operation::Free);
-    None
+    let Some(small) = tracking::small(object) else { return false };
+    if !small.note_free() {
+        operation.bad_pointer(object);
+    }
+    // SAFETY: an object of the class that the program had, and has given back.
+    unsafe {
+        if !mcache::push_tracked(small.class, object) {
+            mcache::free_miss(small.class, object);
+            maintenance::tick();
+        }
+    }
+    true
 }
 
 /// Everything that the fast path of a free does not do.
 #[cold]
 #[inline(never)]
 pub(crate) fn free_slow(object: Addr, operation: Operation) {
+    if mcache::is_tracked() && free_small_tracked(object, operation) {
+        return;
+    }
     if object == Addr(0) || bootstrap::contains(object) {
         return;
     }

@@ -1,12 +1,13 @@
 //! Tracked mode (leak mode, `check=1`): a record per object in an array beside its span.
 //!
-//! In this mode every malloc and free takes the slow path and comes through here. A record says what was
+//! In this mode every malloc and free leaves the fast path and comes through here. A record says what was
 //! requested, by which stack and in which generation; its "live" bit finds a double free at once. Records
 //! are 16 bytes, allocated per span on the first object and kept with the span until its pages go back.
 
 use super::diagnose::Operation;
-use super::page_map;
-use super::size_class::object_index;
+use super::page_heap::Thp;
+use super::page_map::{self, PageId};
+use super::size_class::{is_object_start, object_index};
 use super::span::{self, Span};
 use crate::base::Addr;
 use crate::sync::{Mutex, Rank};
@@ -70,6 +71,16 @@ impl Record {
         self.has(LOST) && self.generation.load(Relaxed).wrapping_add(1) == number
     }
 
+    /// Notes that the program gets the object.
+    #[inline(always)]
+    fn fill(&self, bytes: usize, noscan: bool) {
+        let Captured { stack, generation, flags } = capture(bytes);
+        self.stack.store(stack, Relaxed);
+        self.generation.store(generation, Relaxed);
+        let flags = flags | LIVE | if noscan { NOSCAN } else { 0 };
+        self.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+    }
+
     /// Sets a flag of a live object.
     pub(crate) fn add(&self, flag: u64) {
         self.info.fetch_or(flag, Relaxed);
@@ -101,6 +112,7 @@ pub(crate) fn set_capture(capture: Capture) {
     CAPTURE.store(capture as usize, Release);
 }
 
+#[inline]
 fn capture(bytes: usize) -> Captured {
     match CAPTURE.load(Acquire) {
         0 => Captured { stack: 0, generation: 0, flags: 0 },
@@ -109,18 +121,57 @@ fn capture(bytes: usize) -> Captured {
     }
 }
 
+/// A small object's class and record, found by one look at the page map.
+#[derive(Clone, Copy)]
+pub(super) struct Small {
+    /// Its class.
+    pub(super) class: usize,
+    record: &'static Record,
+}
+
+/// The small object that begins at `object`; `None` if none does, or if its span has no records yet.
+#[inline(always)]
+pub(super) fn small(object: Addr) -> Option<Small> {
+    let page = page_map::page_of(object)?;
+    let entry = page_map::entry_of(page);
+    let (class, offset) = (entry.class(), entry.span_offset(object));
+    if !is_object_start(class, offset) {
+        return None;
+    }
+    // The place of a page in a span of small objects is never cut off.
+    let span = span::record(PageId(page.0 - entry.place() as u32));
+    let records = span.side().load(Acquire);
+    if records == 0 {
+        return None;
+    }
+    // SAFETY: an object of the span begins here, and the array has a record for each; it lives as long as the
+    // span, which does not end while one of its objects is out.
+    let record = unsafe { &*Addr(records).ptr::<Record>().add(object_index(class, offset)) };
+    Some(Small { class, record })
+}
+
+impl Small {
+    /// As [`note_free`]; `false` if the program does not have the object.
+    #[inline(always)]
+    pub(super) fn note_free(self) -> bool {
+        self.record.info.swap(0, AcqRel) & LIVE != 0
+    }
+}
+
 /// Notes that the program gets `object`. `false`: no memory for the span's records, the object has to go
 /// back.
 pub(super) fn note_alloc(object: Addr, bytes: usize, noscan: bool) -> bool {
-    let Some(record) = span::containing(object).and_then(|span| record_of(span, object, true)) else {
-        return false;
-    };
-    let Captured { stack, generation, flags } = capture(bytes);
-    record.stack.store(stack, Relaxed);
-    record.generation.store(generation, Relaxed);
-    let flags = flags | LIVE | if noscan { NOSCAN } else { 0 };
-    record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+    let known = small(object).map(|small| small.record);
+    let Some(record) = known.or_else(|| record_to_be(object)) else { return false };
+    record.fill(bytes, noscan);
     true
+}
+
+/// The record of an object, made if there is none.
+#[cold]
+#[inline(never)]
+fn record_to_be(object: Addr) -> Option<&'static Record> {
+    record_of(span::containing(object)?, object, true)
 }
 
 /// Notes that the program gives `object` back; ends the process if it does not have it.
@@ -228,6 +279,7 @@ impl Arrays {
             let slot = BLOCKS.get(BYTES.load(Relaxed) / BLOCK_BYTES)?;
             self.fresh = memory::map(BLOCK_BYTES, memory::Access::ReadWrite).ok()?;
             self.fresh_end = self.fresh.plus(BLOCK_BYTES);
+            advise_block(self.fresh, BYTES.load(Relaxed) == 0);
             slot.store(self.fresh.0, Release);
             BYTES.fetch_add(BLOCK_BYTES, Relaxed);
         }
@@ -242,6 +294,20 @@ impl Arrays {
         unsafe { array.ptr::<Addr>().write(self.free[size]) };
         self.free[size] = array;
     }
+}
+
+/// Asks for huge pages, as the heap does: a check copies the page tables of what it reads, and records take a
+/// quarter as many small pages as objects of 64 bytes. The first block, which few programs fill, waits for
+/// `thp=always`.
+fn advise_block(block: Addr, is_first: bool) {
+    let advice = match Thp::from_config() {
+        Thp::Never => libc::MADV_NOHUGEPAGE,
+        Thp::Auto if is_first => return,
+        Thp::Auto | Thp::Always => libc::MADV_HUGEPAGE,
+    };
+    // A kernel without huge pages refuses, which leaves things as they are.
+    // SAFETY: the block has just been mapped; the advice changes no contents.
+    let _ = unsafe { memory::advise(block, BLOCK_BYTES, advice) };
 }
 
 /// Whether the lock comes free before `deadline`: see [`Mutex::comes_free`].

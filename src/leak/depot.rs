@@ -122,8 +122,7 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
 /// A stack's hash: the frames as digits of a number, the innermost the lowest, to the base of an odd number
 /// without pattern.
 ///
-/// So it can be computed from either end, and the hash of the inner part of a stack from those of the whole
-/// and of the rest. A multiplication at the end brings the upper bits down.
+/// So it can be computed from either end, and the hash of any part of a stack from sums over the whole. A multiplication at the end brings the upper bits down.
 #[derive(Clone, Copy)]
 pub(crate) struct Hasher {
     sum: u64,
@@ -148,31 +147,10 @@ impl Hasher {
         Self { sum, weight: self.weight.wrapping_mul(Self::MULTIPLIER) }
     }
 
-    /// Goes on inwards from frames whose sum is known.
+    /// Frames whose sum was computed elsewhere; no more can be added.
     #[inline(always)]
-    pub(crate) const fn resume(sum: u64) -> Self {
-        Self { sum, weight: 1 }
-    }
-
-    /// Takes in a frame below all others.
-    #[inline(always)]
-    pub(crate) const fn under(self, frame: usize) -> Self {
-        Self { sum: self.sum.wrapping_mul(Self::MULTIPLIER).wrapping_add(frame as u64), ..self }
-    }
-
-    /// The innermost `len` frames of a stack with sum `all`, whose others have sum `rest`.
-    #[inline(always)]
-    pub(crate) const fn between(all: u64, rest: u64, len: usize) -> Self {
-        if rest == 0 {
-            return Self::resume(all);
-        }
-        Self::resume(all.wrapping_sub(rest.wrapping_mul(Self::MULTIPLIER.wrapping_pow(len as u32))))
-    }
-
-    /// The sum of the frames so far.
-    #[inline(always)]
-    pub(crate) const fn sum(self) -> u64 {
-        self.sum
+    pub(crate) const fn of_sum(sum: u64) -> Self {
+        Self { sum, weight: 0 }
     }
 
     /// True for one in sixteen stacks, about.

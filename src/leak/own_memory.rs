@@ -4,6 +4,7 @@
 //! tables hold addresses of the program's objects and would keep every one of them alive.
 
 use crate::base::{Addr, align_up};
+use crate::heap::page_heap::Thp;
 use crate::sys::{
     auxv::kernel_page_bytes,
     memory::{self, Access},
@@ -28,6 +29,19 @@ const CLAIMED: usize = 1;
 /// Maps zeroed memory of at least `bytes` and notes it; `None` if there is none or the table is full.
 pub(crate) fn map(bytes: usize) -> Option<Addr> {
     note(bytes, || memory::map(align_up(bytes, kernel_page_bytes()), Access::ReadWrite).ok())
+}
+
+/// As [`map`], for memory that will be used throughout: in huge pages, if the option `thp` allows them.
+pub(crate) fn map_dense(bytes: usize) -> Option<Addr> {
+    /// Less is not worth a system call.
+    const LEAST_BYTES: usize = 2 << 20;
+    let at = map(bytes)?;
+    if bytes >= LEAST_BYTES && Thp::from_config() != Thp::Never {
+        // A kernel without huge pages refuses, which leaves things as they are.
+        // SAFETY: just mapped, to this length at least; the advice changes no contents.
+        let _ = unsafe { memory::advise(at, align_up(bytes, kernel_page_bytes()), libc::MADV_HUGEPAGE) };
+    }
+    Some(at)
 }
 
 /// As [`map`], for memory that a child process shares.

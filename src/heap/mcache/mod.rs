@@ -176,7 +176,7 @@ pub(crate) fn mode() -> CacheMode {
     }
 }
 
-/// Whether every request takes the slow path.
+/// Whether every request is tracked, and the fast path off.
 #[inline]
 pub(crate) fn is_tracked() -> bool {
     TRACKED.load(Relaxed)
@@ -246,6 +246,25 @@ fn create_slab_of(cpu: usize) -> Option<Slab> {
     CPUS_SEEN.fetch_max(cpu + 1, Relaxed);
     slow_table().publish(cpu, slab);
     Some(slab)
+}
+
+/// As [`pop`], in tracked mode.
+#[inline(always)]
+pub(super) fn pop_tracked(class: usize) -> Option<Addr> {
+    let place = Place::get()?;
+    // SAFETY: classes come from the class tables.
+    object_of(unsafe { sections::pop(place, &TRACKED_TABLE, class) })
+}
+
+/// As [`push`], in tracked mode.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn push_tracked(class: usize, object: Addr) -> bool {
+    let Some(place) = Place::get() else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push(place, &TRACKED_TABLE, class, object) }
 }
 
 /// The slow path of an allocation: an object of `class` from the cache if it has one after all, else a

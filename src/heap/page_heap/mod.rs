@@ -44,8 +44,8 @@ mod tests;
 
 pub(crate) use chunk::{CHUNK_BYTES, CHUNK_PAGES, Chunk};
 pub(crate) use driver::{alloc_run, extend_run, free_run, release_excess, scavenge};
-pub(crate) use policy::Limits;
 use policy::Policy;
+pub(crate) use policy::{Limits, Thp};
 pub(crate) use summary::{LEAF, LEVELS, Summary};
 pub(crate) use tree::entries;
 

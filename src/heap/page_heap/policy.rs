@@ -44,6 +44,17 @@ pub(crate) enum Thp {
     Always,
 }
 
+impl Thp {
+    /// What the option says.
+    pub(crate) fn from_config() -> Self {
+        match config::get(Key::Thp) {
+            0 => Self::Never,
+            1 => Self::Auto,
+            _ => Self::Always,
+        }
+    }
+}
+
 /// What the options and the system allow. In pages; `usize::MAX` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -69,13 +80,8 @@ impl Limits {
             bytes => bytes,
         };
         let pages = |bytes| if bytes == 0 { usize::MAX } else { bytes / PAGE_BYTES };
-        let thp = match config::get(Key::Thp) {
-            0 => Thp::Never,
-            1 => Thp::Auto,
-            _ => Thp::Always,
-        };
         let hard = pages(config::get(Key::HardLimit));
-        Self { scavenge: config::is_on(Key::Scavenge), soft: pages(soft), hard, thp }
+        Self { scavenge: config::is_on(Key::Scavenge), soft: pages(soft), hard, thp: Thp::from_config() }
     }
 }
 

@@ -15,7 +15,7 @@
 //! waits for: a signal handler in between, or another thread with the same place, walks all the way.
 
 use super::stack;
-use crate::leak::depot::{Hasher, StackId};
+use crate::leak::depot::{self, Hasher, StackId};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{
     AtomicU32, AtomicUsize,
@@ -39,6 +39,33 @@ pub(super) struct Frame {
     bp_at: usize,
     bp_word: usize,
 }
+
+/// The powers of the hash's base.
+static POWERS: [u64; CAPACITY + 1] = powers(Hasher::MULTIPLIER);
+/// Those of the number that the base makes 1: modulo 2^64 every odd number has one.
+static INVERSE_POWERS: [u64; CAPACITY + 1] = powers(inverse(Hasher::MULTIPLIER));
+
+const fn powers(base: u64) -> [u64; CAPACITY + 1] {
+    let mut powers = [1; CAPACITY + 1];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = base.wrapping_mul(powers[i - 1]);
+        i += 1;
+    }
+    powers
+}
+
+/// The odd number's inverse by Newton's method, which doubles the bits that are right: 3, 6, … 96.
+const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+}
+const _: () = assert!(Hasher::MULTIPLIER.wrapping_mul(inverse(Hasher::MULTIPLIER)) == 1);
 
 /// What is found at `REWALK` is never what is asked for.
 static REWALK: AtomicUsize = AtomicUsize::new(1);
@@ -92,8 +119,10 @@ pub(super) struct Memo {
     frames: [MaybeUninit<Frame>; CAPACITY],
     /// The same frames' addresses, as the depot wants them.
     addresses: [usize; CAPACITY],
-    /// For each frame the hash of itself and all outer ones, and one of those that were dropped.
-    hashes: [u64; CAPACITY + 1],
+    /// For each frame the sum of the addresses of itself and all outer ones, each times its number's power of
+    /// the hash's base, and zero behind the last. The hash of some frames is a difference of two of these times
+    /// an inverse power: no product waits for another.
+    sums: [u64; CAPACITY + 1],
     /// Frames of a walk that has not met the memo yet, innermost first.
     fresh: [MaybeUninit<Frame>; CAPACITY],
     fresh_len: usize,
@@ -179,7 +208,6 @@ impl Memo {
     pub(super) fn clear(&mut self) {
         (self.start, self.is_whole, self.pause) = (CAPACITY, false, 0);
         (self.id, self.id_frames) = (StackId::NONE, (0, 0));
-        self.hashes[CAPACITY] = 0;
     }
 
     /// The innermost frame's number; the numbers rise outwards, up to `CAPACITY`.
@@ -266,18 +294,22 @@ impl Memo {
         }
         let met = if self.fresh_len <= met { met } else { self.drop_outermost(met) };
         self.id_frames = (0, 0);
-        if met == CAPACITY {
-            self.hashes[CAPACITY] = 0;
-        }
-        let mut hash = Hasher::resume(self.hashes[met]);
         self.start = met - self.fresh_len;
-        for number in (self.start..met).rev() {
-            // SAFETY: the first `fresh_len` frames are written.
-            let frame = unsafe { self.fresh[number - self.start].assume_init() };
-            hash = hash.under(frame.pc);
-            self.frames[number].write(frame);
-            self.addresses[number] = frame.pc;
-            self.hashes[number] = hash.sum();
+        let (from, to) = (self.fresh.as_ptr(), &raw mut self.frames[self.start..met]);
+        // SAFETY: the ranges are as long as each other, and of different arrays.
+        unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), self.fresh_len) };
+        self.sum_up(met);
+    }
+
+    /// Computes addresses and sums from frame `end` inwards.
+    #[inline(always)]
+    fn sum_up(&mut self, end: usize) {
+        let mut sum = self.sums[end];
+        for number in (self.start..end).rev() {
+            let pc = self.frame(number).pc;
+            sum = sum.wrapping_add((pc as u64).wrapping_mul(POWERS[number]));
+            self.addresses[number] = pc;
+            self.sums[number] = sum;
         }
     }
 
@@ -287,9 +319,9 @@ impl Memo {
     fn drop_outermost(&mut self, met: usize) -> usize {
         let by = self.fresh_len - met;
         self.frames.copy_within(met..CAPACITY - by, met + by);
-        self.addresses.copy_within(met..CAPACITY - by, met + by);
-        self.hashes.copy_within(met..=CAPACITY - by, met + by);
         self.is_whole = false;
+        self.start = met + by;
+        self.sum_up(CAPACITY);
         met + by
     }
 
@@ -298,7 +330,9 @@ impl Memo {
     pub(super) fn stack(&self, from: usize, depth: usize) -> (&[usize], u32) {
         let from = from.min(CAPACITY);
         let end = (from + depth).min(CAPACITY);
-        let hash = Hasher::between(self.hashes[from], self.hashes[end], end - from);
-        (&self.addresses[from..end], hash.finish())
+        let sum = self.sums[from].wrapping_sub(self.sums[end]).wrapping_mul(INVERSE_POWERS[from]);
+        let (frames, hash) = (&self.addresses[from..end], Hasher::of_sum(sum).finish());
+        debug_assert_eq!(hash, depot::hash(frames), "a hash from sums is that of the frames");
+        (frames, hash)
     }
 }

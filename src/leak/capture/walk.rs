@@ -195,8 +195,6 @@ const PAUSE: u32 = 64;
 /// Walks from `cursor` until the stack meets the one in `memo`, and puts it there: at least the innermost
 /// `wanted` frames, if it has so many. `false`: it could not be remembered, and the memo is empty.
 ///
-/// Entries of the table are found by prediction first.
-///
 /// # Safety
 /// `cursor` must hold the registers of a running function of this thread, and `memo` be this thread's.
 #[inline(always)]
@@ -318,7 +316,7 @@ fn goes_on_behind(memo: &Memo, range: Range, rules: &Table) -> bool {
     careful_step(Cursor { pc, sp, bp, range, is_interrupted: false }, rules).is_some()
 }
 
-/// As [`run`], with predictions, but until the stack meets `memo`, at or outwards of its frame `next`. The
+/// As [`run`], but until the stack meets `memo`, at or outwards of its frame `next`. The
 /// frame that it returns with is not yet among the memo's fresh ones, of which there will be no more than
 /// `enough`.
 ///
@@ -343,17 +341,13 @@ unsafe fn run_to_memo(
         let key = Key::new(pc);
         let mut entry = rules.entry(place);
         if !entry.rule_for(key).is_frame() {
-            // Another caller than predicted: its entry mostly stands where the hash says.
-            let preferred = key.place();
-            entry = rules.entry(preferred);
+            // Not in the slot that the address prefers: in the one where it was found the last time?
+            let predicted = rules.predicted(callee);
+            entry = rules.entry(predicted);
             if !entry.rule_for(key).is_frame() {
                 break Stop::Slow;
             }
-            // Not every time, or threads would fight over the line of a function with many callers.
-            if memo.one_in_16() || !rules.has_prediction(callee) {
-                rules.predict(callee, preferred);
-            }
-            place = preferred;
+            place = predicted;
         }
         let rule = entry.rule();
         let base = if rule.is_on_sp() {
@@ -381,7 +375,9 @@ unsafe fn run_to_memo(
         sp = cfa;
         *frame = Frame::plain(pc, sp, bp, below);
         callee = place;
-        place = rules.predicted(place);
+        // Not the predicted place: this walk is made where a stack differs from the last one, and there a
+        // prediction is as often wrong as not.
+        place = Key::new(pc).place();
     };
     *at = Position { pc, sp, bp, place, callee };
     stop

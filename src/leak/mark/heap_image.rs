@@ -3,7 +3,7 @@
 
 use super::frozen::{Frozen, Hit, Note};
 use crate::base::{Addr, PAGE_BYTES, PAGE_SHIFT};
-use crate::heap::page_map::{self, PageId};
+use crate::heap::page_map::{self, Entry, PageId};
 use crate::heap::pages;
 use crate::heap::size_class::{LARGE_PAGES, OBJECT_BYTES, SPAN_OBJECTS, TINY_PAGES, object_index};
 use crate::heap::span::{self, Span};
@@ -24,14 +24,24 @@ pub(crate) enum Reader {
     ThroughKernel,
 }
 
+/// What finding an object needs of a page, in one cache line.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Row {
+    /// As in the page map.
+    entry: Entry,
+    /// The number of the first object of the page's span.
+    first_number: u32,
+}
+
 /// The heap with a number for the first object of every span.
 pub(crate) struct HeapImage {
     reader: Reader,
     base: usize,
     /// Pages the heap has grown to.
     top: usize,
-    /// One `u32` per page.
-    first_numbers: Addr,
+    /// A [`Row`] per page.
+    rows: Addr,
     count: usize,
     /// Pages could not be read through the kernel.
     unread: AtomicBool,
@@ -50,26 +60,26 @@ impl HeapImage {
         if count > u32::MAX as usize {
             return Err(NoMemory);
         }
-        let first_numbers = own_memory::map(top.max(1) * size_of::<u32>()).ok_or(NoMemory)?;
+        let rows = own_memory::map_dense(top.max(1) * size_of::<Row>()).ok_or(NoMemory)?;
         let mut next = 0;
         pages::for_each_span_unlocked(|span| {
-            // SAFETY: the table has an entry for every page below `top`.
-            unsafe { first_numbers.ptr::<u32>().add(span.page().index()).write(next) };
+            let first = span.page().index();
+            for page in first..first + span.pages() {
+                let row = Row { entry: page_map::entry_of(PageId(page as u32)), first_number: next };
+                // SAFETY: the table has a row for every page below `top`.
+                unsafe { rows.ptr::<Row>().add(page).write(row) };
+            }
             next += span.objects() as u32;
         });
-        Ok(Self {
-            reader,
-            base: page_map::base().0,
-            top,
-            first_numbers,
-            count,
-            unread: AtomicBool::new(false),
-        })
+        Ok(Self { reader, base: page_map::base().0, top, rows, count, unread: AtomicBool::new(false) })
     }
 
-    fn first_number(&self, first: PageId) -> u32 {
-        // SAFETY: callers have seen that the page lies below `top`.
-        unsafe { self.first_numbers.ptr::<u32>().add(first.index()).read() }
+    /// The row of a page below `top`; zero for one that no span has.
+    #[inline]
+    fn row(&self, page: usize) -> Row {
+        debug_assert!(page < self.top, "callers have compared the page with the top");
+        // SAFETY: the table has a row for every page below `top`, and zero is a value of a row.
+        unsafe { self.rows.ptr::<Row>().add(page).read() }
     }
 
     fn through_kernel(&self, start: usize, end: usize, step: usize, mut visit: impl FnMut(usize)) {
@@ -119,16 +129,18 @@ impl Frozen for HeapImage {
         if page >= self.top {
             return None;
         }
-        let class = page_map::entry_of(PageId(page as u32)).class();
+        let Row { entry, first_number: number } = self.row(page);
+        let class = entry.class();
         if class == 0 || class == TINY_PAGES {
             return None;
         }
-        let first = page_map::span_start(PageId(page as u32));
-        let start = self.base + (first.index() << PAGE_SHIFT);
-        let number = self.first_number(first);
         if class == LARGE_PAGES {
+            let first = page_map::span_start(PageId(page as u32));
+            let start = self.base + (first.index() << PAGE_SHIFT);
             return Some(Hit { number, start, bytes: span::record(first).pages() * PAGE_BYTES });
         }
+        // The place of a page in a span of small objects is never cut off.
+        let start = self.base + ((page - entry.place()) << PAGE_SHIFT);
         let index = object_index(class, word - start);
         let bytes = OBJECT_BYTES[class] as usize;
         // Behind the last object there may be a rest of the span.
@@ -141,8 +153,9 @@ impl Frozen for HeapImage {
 
     #[inline]
     fn requested(&self, hit: Hit) -> usize {
-        let first = page_map::span_start(PageId(((hit.start - self.base) >> PAGE_SHIFT) as u32));
-        let index = (hit.number - self.first_number(first)) as usize;
+        let page = (hit.start - self.base) >> PAGE_SHIFT;
+        let first = page_map::span_start(PageId(page as u32));
+        let index = (hit.number - self.row(page).first_number) as usize;
         tracking::record(span::record(first), index).map_or(hit.bytes, Record::requested).min(hit.bytes)
     }
 
@@ -198,6 +211,6 @@ impl Frozen for HeapImage {
 impl Drop for HeapImage {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and nothing borrows from it any more.
-        unsafe { own_memory::unmap(self.first_numbers) };
+        unsafe { own_memory::unmap(self.rows) };
     }
 }

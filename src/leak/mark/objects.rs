@@ -65,7 +65,7 @@ pub(crate) struct Objects<F: Frozen> {
 impl<F: Frozen> Objects<F> {
     /// Notes which objects the program has.
     pub(crate) fn new(frozen: F) -> Result<Self, NoMemory> {
-        let marks = own_memory::map(frozen.count().max(1)).ok_or(NoMemory)?;
+        let marks = own_memory::map_dense(frozen.count().max(1)).ok_or(NoMemory)?;
         let mut objects = Self { frozen, marks, live: (0, 0) };
         let mut live = (0, 0);
         objects.frozen.for_each(&mut |hit, note| {
