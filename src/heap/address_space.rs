@@ -6,7 +6,8 @@
 //! - *reserved*: mappings without access (or read-only, for arrays that are read before it is known that
 //!   there is anything) cover the range and the arrays. They are not charged where the kernel does not
 //!   overcommit. Growing makes the next part writable.
-//! - *claimed*: address space itself is limited (`ulimit -v`) or the kernel grants no large reservation.
+//! - *claimed*: address space itself is limited (`ulimit -v`), the kernel grants no large reservation, or it is an
+//!   emulator, for which a large one is costly.
 //!   A range is picked and only what the heap grows to is mapped, wherever nobody else is.
 
 mod arrays;
@@ -19,7 +20,7 @@ use crate::{
     base::{Addr, PAGE_BYTES, align_up},
     sync::{Mutex, Rank},
     sys::{
-        limits,
+        auxv, limits,
         memory::{self, Access},
         syscall::Errno,
     },
@@ -36,6 +37,9 @@ use core::{
 const MAX_RANGE_BYTES: usize = 16 << 40;
 /// The least range worth having; also the alignment of its base (Go's arena).
 const MIN_RANGE_BYTES: usize = 64 << 20;
+/// The range where the kernel is an emulator: some keep a record of some 30 bytes for every page that is mapped,
+/// with access or without. That makes 25 MiB for the arrays of this range, and 64 GiB and more for the largest one.
+const EMULATED_RANGE_BYTES: usize = 256 << 30;
 /// Addresses to claim at, from this one up in steps of 1 TiB: the Go runtime's choice, where no system
 /// puts anything by itself.
 const FIRST_CLAIM: usize = if cfg!(target_arch = "aarch64") { 0x40 << 32 } else { 0xc0 << 32 };
@@ -74,6 +78,7 @@ impl AddressSpace {
     pub(crate) fn init(&self) -> Result<(), Errno> {
         match limits::address_space_bytes() {
             Some(limit) => self.init_claimed(limit),
+            None if !auxv::has_kernel_code() => self.init_claimed(EMULATED_RANGE_BYTES),
             None => self.init_reserved().or_else(|_| self.init_claimed(MAX_RANGE_BYTES)),
         }
     }

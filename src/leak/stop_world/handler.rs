@@ -162,7 +162,9 @@ fn thread_pointer() -> usize {
     const ARCH_GET_FS: usize = 0x1003;
     let mut base = 0usize;
     // SAFETY: the kernel writes the register's value into the word.
-    let _ = unsafe { crate::sys::syscall::call(libc::SYS_arch_prctl, [ARCH_GET_FS, &raw mut base as usize, 0, 0, 0, 0]) };
+    let _ = unsafe {
+        crate::sys::syscall::call(libc::SYS_arch_prctl, [ARCH_GET_FS, &raw mut base as usize, 0, 0, 0, 0])
+    };
     base
 }
 
