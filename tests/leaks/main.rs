@@ -182,6 +182,7 @@ programs! {
         survive_closed_files
         survive_descriptors
         survive_dontfork
+        survive_emulator
         survive_gdb
         survive_handlers
         survive_huge_mapping
