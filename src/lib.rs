@@ -1,5 +1,8 @@
 //! besom: Go's memory allocator rebuilt as a drop-in malloc, with a mark-sweep leak finder beside it.
-#![allow(dead_code, reason = "a build without a feature, without tests or for loom uses less")]
+#![cfg_attr(
+    not(feature = "shared"),
+    allow(dead_code, reason = "the libraries use all there is; with fewer features less is")
+)]
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(all(feature = "leak", not(test)))]

@@ -155,6 +155,7 @@ pub(crate) fn for_each_span_unlocked(mut each: impl FnMut(&'static Span)) {
 }
 
 /// Runs the page heap's own check of its bitmaps, summaries and counters.
+#[cfg(test)]
 pub(crate) fn check() {
     if let Err(broken) = HEAP.lock().check() {
         crate::sys::message::fatal!("page heap: {broken}");

@@ -96,8 +96,8 @@ impl Failure {
 
 /// A check that was started.
 pub(crate) enum Outcome<R: Plain> {
-    /// It is over.
-    Done(R, Place),
+    /// It is over. The place is for tests.
+    Done(R, #[cfg_attr(not(test), allow(dead_code))] Place),
     /// Its child runs.
     Running(Running<R>),
     /// It failed.
@@ -295,11 +295,13 @@ pub(crate) struct Running<R: Plain> {
 
 impl<R: Plain> Running<R> {
     /// The child's process number.
+    #[cfg(test)]
     pub(crate) fn process(&self) -> u32 {
         self.pid
     }
 
     /// Looks whether the check is over, without waiting.
+    #[cfg(test)]
     pub(crate) fn poll(self) -> Outcome<R> {
         match clone::wait_child(self.pid, false) {
             Ok(None) => Outcome::Running(self),
