@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Idle memory that is always kept: a few rounds of the caches above, and what a small program frees.
-const BASE_PAGES: usize = (16 << 20) / PAGE_BYTES;
-/// Or this share of what is in use. Ten seconds after nine tenths of a heap were freed, 15 % and 16 MiB
-/// over what lives are allowed; the caches and part-filled spans need most of that.
-const BASE_SHARE: usize = 10;
+const BASE_PAGES: usize = (12 << 20) / PAGE_BYTES;
+/// Or this share of what is in use. A heap of which nine tenths were freed should hold no more than 15 % and
+/// 16 MiB beyond what lives, and rounding sizes up to classes takes most of the 15 %.
+const BASE_SHARE: usize = 32;
 /// Releasing begins when this share of the allowance (and at least `LEAST_EXCESS_PAGES`) is exceeded, so
 /// that a system call gives back many pages.
 const EXCESS_SHARE: usize = 8;
