@@ -1,7 +1,10 @@
 //! besom: Go's memory allocator rebuilt as a drop-in malloc, with a mark-sweep leak finder beside it.
 #![cfg_attr(
-    not(feature = "shared"),
-    allow(dead_code, reason = "the libraries use all there is; with fewer features less is")
+    not(all(feature = "shared", target_arch = "x86_64")),
+    allow(
+        dead_code,
+        reason = "the libraries use all there is; with fewer features, or without the unwinder, less is"
+    )
 )]
 #![cfg_attr(not(test), no_std)]
 

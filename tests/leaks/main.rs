@@ -149,6 +149,7 @@ programs! {
         root_library_closed_allocator
         root_library_replaced
         root_mapping
+        root_mapping_claimed
         root_mapping_file
         root_mapping_gone
         root_mapping_memfd
