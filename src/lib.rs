@@ -6,6 +6,10 @@
         reason = "the libraries use all there is; with fewer features, or without the unwinder, less is"
     )
 )]
+#![cfg_attr(
+    loom,
+    allow(unused_imports, unused_macros, reason = "only a few modules are built for the models")
+)]
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(all(feature = "leak", not(test)))]
