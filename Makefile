@@ -84,7 +84,7 @@ stress: deps lib
 
 # The lock-free hand-overs in every interleaving.
 loom:
-	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --lib --target-dir target/loom -- loom_models
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --lib --features leak --target-dir target/loom -- loom_models
 
 # Servers, languages and a browser on besom; installs them.
 test-programs: lib

@@ -1,5 +1,15 @@
 //! besom: Go's memory allocator rebuilt as a drop-in malloc, with a mark-sweep leak finder beside it.
-#![allow(dead_code, reason = "a build without a feature, without tests or for loom uses less")]
+#![cfg_attr(
+    not(all(feature = "shared", target_arch = "x86_64")),
+    allow(
+        dead_code,
+        reason = "the libraries use all there is; with fewer features, or without the unwinder, less is"
+    )
+)]
+#![cfg_attr(
+    loom,
+    allow(unused_imports, unused_macros, reason = "only a few modules are built for the models")
+)]
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(all(feature = "leak", not(test)))]

@@ -44,11 +44,6 @@ impl fmt::Display for Addr {
     }
 }
 
-/// Where a value lies: address and bytes.
-pub(crate) fn extent_of<T>(value: &T) -> (Addr, usize) {
-    (Addr::of(&raw const *value), size_of::<T>())
-}
-
 /// The smallest multiple of `align` (a power of two) at or above `n`. `n + align` must not overflow.
 #[inline(always)]
 pub(crate) const fn align_up(n: usize, align: usize) -> usize {

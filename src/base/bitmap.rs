@@ -4,6 +4,7 @@
 pub(crate) const WORD_BITS: usize = 64;
 
 /// Whether bit `i` is set.
+#[cfg(test)]
 #[inline]
 pub(crate) fn test(words: &[u64], i: usize) -> bool {
     words[i / WORD_BITS] >> (i % WORD_BITS) & 1 != 0
@@ -59,6 +60,7 @@ pub(crate) fn next(words: &[u64], from: usize, bits: usize, value: bool) -> usiz
 }
 
 /// The first run of at least `len` clear bits that starts at or above `from`, below `bits`.
+#[cfg(test)]
 pub(crate) fn find_clear_run(words: &[u64], from: usize, bits: usize, len: usize) -> Option<usize> {
     let mut start = next(words, from, bits, false);
     while start + len <= bits {

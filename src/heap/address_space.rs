@@ -6,7 +6,8 @@
 //! - *reserved*: mappings without access (or read-only, for arrays that are read before it is known that
 //!   there is anything) cover the range and the arrays. They are not charged where the kernel does not
 //!   overcommit. Growing makes the next part writable.
-//! - *claimed*: address space itself is limited (`ulimit -v`) or the kernel grants no large reservation.
+//! - *claimed*: address space itself is limited (`ulimit -v`), the kernel grants no large reservation, or it is an
+//!   emulator, for which a large one is costly.
 //!   A range is picked and only what the heap grows to is mapped, wherever nobody else is.
 
 mod arrays;
@@ -19,7 +20,7 @@ use crate::{
     base::{Addr, PAGE_BYTES, align_up},
     sync::{Mutex, Rank},
     sys::{
-        limits,
+        auxv, limits,
         memory::{self, Access},
         syscall::Errno,
     },
@@ -36,9 +37,14 @@ use core::{
 const MAX_RANGE_BYTES: usize = 16 << 40;
 /// The least range worth having; also the alignment of its base (Go's arena).
 const MIN_RANGE_BYTES: usize = 64 << 20;
+/// The range where the kernel is an emulator: some keep a record of some 30 bytes for every page that is mapped,
+/// with access or without. That makes 25 MiB for the arrays of this range, and 64 GiB and more for the largest one.
+const EMULATED_RANGE_BYTES: usize = 256 << 30;
 /// Addresses to claim at, from this one up in steps of 1 TiB: the Go runtime's choice, where no system
 /// puts anything by itself.
 const FIRST_CLAIM: usize = if cfg!(target_arch = "aarch64") { 0x40 << 32 } else { 0xc0 << 32 };
+/// The bit in [`Array::Commits`] for chunks that the page heap was granted: that of an array not on demand.
+const GRANTED: u8 = 1 << Array::PageMap as u8;
 const CLAIM_STEP_BYTES: usize = 1 << 40;
 const CLAIM_TRIES: usize = 127;
 
@@ -74,6 +80,7 @@ impl AddressSpace {
     pub(crate) fn init(&self) -> Result<(), Errno> {
         match limits::address_space_bytes() {
             Some(limit) => self.init_claimed(limit),
+            None if !auxv::has_kernel_code() => self.init_claimed(EMULATED_RANGE_BYTES),
             None => self.init_reserved().or_else(|_| self.init_claimed(MAX_RANGE_BYTES)),
         }
     }
@@ -217,9 +224,7 @@ impl AddressSpace {
         if chunk >= self.committed[Array::Commits.index()].load(Acquire) {
             return Err(Errno(libc::EFAULT));
         }
-        let done = self.array_base(Array::Commits).plus(chunk).ptr::<AtomicU8>();
-        // SAFETY: the entry lies in the part of the array that is memory and is only used atomically.
-        let done = unsafe { &*done };
+        let done = self.commits(chunk);
         let bit = 1 << array.index();
         if done.load(Acquire) & bit != 0 {
             return Ok(());
@@ -253,10 +258,54 @@ impl AddressSpace {
         unsafe { self.on_demand_lock.release_after_fork() };
     }
 
-    /// Calls `each` with address and bytes of every array.
-    pub(crate) fn for_each_table(&self, mut each: impl FnMut(Addr, usize)) {
+    /// Calls `each` with address and bytes of what is the heap's: the range and the arrays, in the claimed form
+    /// only the parts that are mapped, since others may have mapped something between them.
+    pub(crate) fn for_each_own(&self, mut each: impl FnMut(Addr, usize)) {
         let chunks = self.chunks.load(Relaxed);
-        ALL.into_iter().for_each(|array| each(self.array_base(array), array.range_bytes(chunks)));
+        if self.is_claimed() {
+            self.for_each_part(GRANTED, self.base(), CHUNK_BYTES, &mut each);
+        } else {
+            each(self.base(), chunks * CHUNK_BYTES);
+        }
+        for array in ALL {
+            let at = self.array_base(array);
+            if self.is_claimed() && array.mode() == Mode::OnDemand {
+                self.for_each_part(1 << array.index(), at, array.bytes_per_chunk(), &mut each);
+            } else {
+                each(at, array.range_bytes(chunks));
+            }
+        }
+    }
+
+    /// Calls `each` for the runs of chunks that have `bit` in [`Array::Commits`], as parts of `bytes` from `start` on.
+    fn for_each_part(&self, bit: u8, start: Addr, bytes: usize, each: &mut impl FnMut(Addr, usize)) {
+        let chunks = self.committed[Array::Commits.index()].load(Acquire).min(self.chunks.load(Relaxed));
+        let mut run = 0;
+        for chunk in 0..chunks {
+            if self.commits(chunk).load(Acquire) & bit != 0 {
+                run += 1;
+            } else if run > 0 {
+                each(start.plus((chunk - run) * bytes), run * bytes);
+                run = 0;
+            }
+        }
+        if run > 0 {
+            each(start.plus((chunks - run) * bytes), run * bytes);
+        }
+    }
+
+    /// Notes that chunks are the heap's.
+    fn note_granted(&self, chunks: Range<usize>) {
+        for chunk in chunks {
+            self.commits(chunk).fetch_or(GRANTED, Release);
+        }
+    }
+
+    /// What of `chunk`, which [`Array::Commits`] must cover, is memory: see there.
+    fn commits(&self, chunk: usize) -> &AtomicU8 {
+        debug_assert!(chunk < self.committed[Array::Commits.index()].load(Relaxed));
+        // SAFETY: the entry lies in the part of the array that is memory and is only used atomically.
+        unsafe { &*self.array_base(Array::Commits).plus(chunk).ptr::<AtomicU8>() }
     }
 
     /// Makes a part of the range, or of an array that takes its form, memory.

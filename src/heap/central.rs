@@ -408,16 +408,11 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
 }
 
 /// Calls `each` for every object in the transfer cache of `class`, under its lock.
+#[cfg(test)]
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
     let mut transfer = CENTRALS[class].transfer.lock();
     let len = transfer.len;
     transfer.slots()[..len].iter().for_each(|&object| each(object));
-}
-
-/// Runs `check` while the spans of `class` can't change.
-pub(crate) fn with_class_locked<R>(class: usize, check: impl FnOnce() -> R) -> R {
-    let _spans = CENTRALS[class].spans.lock();
-    check()
 }
 
 /// Whether these locks come free before `deadline`: see [`Mutex::comes_free`].

@@ -1,4 +1,4 @@
-//! The whole-heap check: walks everything and verifies every invariant. For tests and `debug` builds.
+//! The whole-heap check: walks everything and verifies every invariant. For tests.
 //!
 //! - every page's entry agrees with the record of its span;
 //! - a span's count of free objects agrees with its bits;

@@ -8,6 +8,7 @@ pub(crate) mod address_space;
 pub(crate) mod arena;
 mod bootstrap;
 pub(crate) mod central;
+#[cfg(test)]
 pub(crate) mod check;
 pub(crate) mod diagnose;
 pub(crate) mod fork;

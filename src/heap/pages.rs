@@ -108,14 +108,9 @@ pub(crate) fn metadata_bytes() -> usize {
     page_heap::Backing::metadata_bytes(&SPACE)
 }
 
-/// The heap's range of addresses.
-pub(crate) fn range() -> core::ops::Range<usize> {
-    SPACE.base().0..SPACE.base().0 + SPACE.range_bytes()
-}
-
-/// Calls `each` with address and bytes of the mappings that hold the tables beside the heap.
-pub(crate) fn for_each_table(each: impl FnMut(Addr, usize)) {
-    SPACE.for_each_table(each);
+/// Calls `each` with address and bytes of what is mapped for the heap and the tables beside it.
+pub(crate) fn for_each_own(each: impl FnMut(Addr, usize)) {
+    SPACE.for_each_own(each);
 }
 
 /// Calls `each` for every span, in the order of addresses. Racy unless spans are kept from changing.
@@ -155,6 +150,7 @@ pub(crate) fn for_each_span_unlocked(mut each: impl FnMut(&'static Span)) {
 }
 
 /// Runs the page heap's own check of its bitmaps, summaries and counters.
+#[cfg(test)]
 pub(crate) fn check() {
     if let Err(broken) = HEAP.lock().check() {
         crate::sys::message::fatal!("page heap: {broken}");

@@ -379,6 +379,7 @@ impl Span {
     ///
     /// # Safety
     /// As for [`Self::guarded`].
+    #[cfg(test)]
     pub(crate) unsafe fn is_out(&self, index: usize) -> bool {
         // SAFETY: passed on to the caller.
         index < self.objects() && bitmap::test(unsafe { self.out_bits() }, index)
@@ -388,6 +389,7 @@ impl Span {
     ///
     /// # Safety
     /// As for [`Self::guarded`].
+    #[cfg(test)]
     pub(crate) unsafe fn count_out(&self) -> usize {
         // SAFETY: passed on to the caller.
         unsafe { self.out_bits() }.iter().map(|word| word.count_ones() as usize).sum()
@@ -428,19 +430,6 @@ impl List {
 
     fn follow(link: Link) -> Option<&'static Span> {
         (link != 0).then(|| record(PageId(link - 1)))
-    }
-
-    /// Calls `each` for every span in the list.
-    ///
-    /// # Safety
-    /// The caller holds the lock that guards the list; `each` does not change it.
-    pub(crate) unsafe fn for_each(&self, mut each: impl FnMut(&'static Span)) {
-        let mut next = self.first();
-        while let Some(span) = next {
-            // SAFETY: the list's lock guards its spans' links.
-            next = Self::follow(unsafe { span.guarded() }.next);
-            each(span);
-        }
     }
 
     /// Puts a span in front.

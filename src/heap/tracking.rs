@@ -85,11 +85,6 @@ impl Record {
     pub(crate) fn add(&self, flag: u64) {
         self.info.fetch_or(flag, Relaxed);
     }
-
-    /// Clears a flag of a live object; whether it was set.
-    pub(crate) fn remove(&self, flag: u64) -> bool {
-        self.info.fetch_and(!flag, Relaxed) & flag != 0
-    }
 }
 
 /// What the leak checker adds to an allocation of so many bytes.

@@ -83,6 +83,7 @@ pub(crate) struct Statistics {
 
 /// The id of `frames`, which are stored if they are new. An empty stack and a stack for which there is
 /// no memory get [`StackId::NONE`]; frames beyond the thousandth are cut off.
+#[cfg(test)]
 pub(crate) fn insert(frames: &[usize]) -> StackId {
     DEPOT.insert(frames, hash(frames))
 }
@@ -167,6 +168,7 @@ impl Hasher {
 }
 
 /// The hash of a whole stack.
+#[cfg(test)]
 pub(crate) fn hash(frames: &[usize]) -> u32 {
     frames.iter().fold(Hasher::new(), |hasher, &frame| hasher.add(frame)).finish()
 }

@@ -105,9 +105,7 @@ fn on_alloc(bytes: usize) -> tracking::Captured {
 
 /// Calls back with every range of besom's own memory, which holds addresses of objects and is not searched.
 pub(crate) fn own_ranges(each: &mut dyn FnMut(stop_world::Range)) {
-    let heap = heap::pages::range();
-    each((heap.start, heap.end));
-    heap::pages::for_each_table(|at, bytes| each((at.0, at.0 + bytes)));
+    heap::pages::for_each_own(|at, bytes| each((at.0, at.0 + bytes)));
     mcache::for_each_slab_mapping(|at, bytes| each((at.0, at.0 + bytes)));
     heap::central::for_each_list(|at, bytes| each((at.0, at.0 + bytes)));
     let mut add = |at: Addr, bytes| each((at.0, at.0 + bytes));

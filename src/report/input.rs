@@ -71,6 +71,7 @@ impl Amount {
     }
 
     /// The difference, at least zero.
+    #[cfg(test)]
     pub(crate) const fn minus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(other.bytes),
@@ -100,6 +101,7 @@ impl Totals {
     }
 
     /// Moves an amount from one kind to `Suppressed`.
+    #[cfg(test)]
     pub(crate) fn suppress(&mut self, kind: Kind, amount: Amount) {
         if let Some(total) = self.0.get_mut(kind as usize) {
             *total = total.minus(amount);

@@ -119,6 +119,7 @@ impl<'a> Session<'a> {
 
 /// Applies the suppressions to `report` and writes it; returns the totals after that, by which the exit
 /// status goes.
+#[cfg(test)]
 pub(crate) fn write(report: &LeakReport<'_>, options: &ReportOptions<'_>, seen: &[SeenModule<'_>]) -> Totals {
     let mut session = Session::new(options, seen);
     let mut totals = report.totals;

@@ -19,6 +19,12 @@ pub(crate) fn rseq_feature_bytes() -> usize {
     value(AT_RSEQ_FEATURE_SIZE)
 }
 
+/// Whether the kernel maps code of its own into the process. All do today; emulators may not: valgrind, qemu-user
+/// before 8.2.
+pub(crate) fn has_kernel_code() -> bool {
+    value(libc::AT_SYSINFO_EHDR) != 0
+}
+
 fn value(key: libc::c_ulong) -> usize {
     // SAFETY: getauxval reads an array the kernel made; it takes any key and returns 0 for an unknown one.
     unsafe { libc::getauxval(key) as usize }

@@ -10,8 +10,6 @@ use core::arch::asm;
 
 /// Offsets of the area's fields in bytes.
 pub(crate) const CPU_ID: usize = 4;
-/// Where a section announces itself.
-pub(crate) const RSEQ_CS: usize = 8;
 /// The concurrency id.
 pub(crate) const MM_CID: usize = 24;
 

@@ -149,6 +149,7 @@ programs! {
         root_library_closed_allocator
         root_library_replaced
         root_mapping
+        root_mapping_claimed
         root_mapping_file
         root_mapping_gone
         root_mapping_memfd
@@ -182,6 +183,7 @@ programs! {
         survive_closed_files
         survive_descriptors
         survive_dontfork
+        survive_emulator
         survive_gdb
         survive_handlers
         survive_huge_mapping

@@ -69,7 +69,11 @@ impl Backing for AddressSpace {
         self.make_writable(at, count * CHUNK_BYTES).map_err(|errno| match errno {
             Errno(libc::EEXIST) => CommitError::Taken,
             _ => CommitError::NoMemory,
-        })
+        })?;
+        if self.is_claimed() {
+            self.note_granted(first..first + count);
+        }
+        Ok(())
     }
 
     fn release(&self, page: PageId, pages: usize) -> bool {

@@ -90,6 +90,11 @@ fn a_claimed_range_works_around_others() {
     use_zeroed(space, run.page, run.pages);
     assert_eq!(heap.stats().holes, 512);
     heap.check().unwrap();
+    let mut own = std::vec::Vec::new();
+    space.for_each_own(|at, bytes| own.push(at.0..at.0 + bytes));
+    let is_own = |at: Addr| own.iter().any(|range| range.contains(&at.0));
+    assert!(is_own(space.base()) && is_own(space.address_of(run.page)));
+    assert!(!is_own(stranger), "others may keep pointers there");
     // SAFETY: the test's own mapping.
     unsafe { memory::unmap(stranger, STEP_BYTES) };
 }

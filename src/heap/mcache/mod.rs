@@ -28,7 +28,9 @@ mod tests;
 
 pub(crate) use shard::fork_locks;
 pub(crate) use slab::TINY_WORD;
-pub(crate) use stop::{drain, for_each_slab_stopped, reclaim_idle, stop_for_fork};
+#[cfg(test)]
+pub(crate) use stop::for_each_slab_stopped;
+pub(crate) use stop::{drain, reclaim_idle, stop_for_fork};
 pub(crate) use table::MAX_CPUS;
 
 use crate::base::Addr;
@@ -414,12 +416,6 @@ pub(crate) unsafe fn push_run(pages: usize, run: Addr) -> bool {
 pub(crate) fn waiting_runs() -> (usize, usize) {
     let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
     cpus.map(Slab::runs).fold((0, 0), |(runs, pages), (more, more_pages)| (runs + more, pages + more_pages))
-}
-
-/// Bytes in all caches, racy.
-pub(crate) fn cached_bytes() -> usize {
-    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
-    cpus.chain(shard::slabs()).map(Slab::cached_bytes).sum()
 }
 
 /// Objects of each class in all caches, racy.

@@ -277,6 +277,7 @@ impl Slab {
 
     /// Calls `each` with class and address of every object in the stacks of classes; runs say by their spans
     /// that they are free. The caller owns the slab.
+    #[cfg(test)]
     pub(super) fn for_each_object(self, each: &mut impl FnMut(usize, Addr)) {
         for (class, &begin) in BEGIN.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
             for i in 0..self.read(class).objects(class) {

@@ -110,6 +110,7 @@ fn release_pages(slab: Slab) {
 
 /// Runs `each` on the slab of every CPU and shard while it is stopped: for whole-heap checks and the
 /// leak checker's list of free objects.
+#[cfg(test)]
 pub(crate) fn for_each_slab_stopped(mut each: impl FnMut(usize, Addr)) {
     with_stopped(|_, _| true, |_, slab| slab.for_each_object(&mut each));
 }

@@ -77,6 +77,7 @@ impl PageHeap {
     }
 
     /// Whether `page` belongs to the heap and to nobody now.
+    #[cfg(test)]
     pub(crate) fn is_free(&self, page: PageId) -> bool {
         self.is_free_run(page.index(), 1)
     }

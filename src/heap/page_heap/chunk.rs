@@ -36,9 +36,6 @@ const fn starts_of_runs(mut free: u64, len: usize) -> u64 {
 }
 
 impl Chunk {
-    /// A chunk that is free and was never touched.
-    pub(super) const FRESH: Self = Self { allocated: [0; WORDS], idle: [0; WORDS] };
-
     /// The first `len` free pages together at or above page `from` of the chunk.
     #[inline]
     pub(super) fn find(&self, from: usize, len: usize) -> Option<usize> {
@@ -173,6 +170,7 @@ impl Chunk {
     }
 
     /// Free pages and idle pages; `None` if a page is idle and taken at once.
+    #[cfg(test)]
     pub(super) fn counts(&self) -> Option<(usize, usize)> {
         let apart = self.allocated.iter().zip(&self.idle).all(|(taken, idle)| taken & idle == 0);
         let free = CHUNK_PAGES - bitmap::count_run(&self.allocated, 0, CHUNK_PAGES);

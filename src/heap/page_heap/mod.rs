@@ -30,6 +30,7 @@
 //! What the operating system gives comes through [`Backing`], so tests run on made-up memory.
 
 mod alloc;
+#[cfg(test)]
 mod check;
 mod chunk;
 mod driver;

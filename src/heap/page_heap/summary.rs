@@ -32,9 +32,6 @@ const _: () = assert!(page_shift(0) == FIELD_BITS && 3 * FIELD_BITS == 63);
 pub(crate) struct Summary(u64);
 
 impl Summary {
-    /// Nothing free.
-    pub(crate) const NONE: Self = Self(0);
-
     /// Packs the three numbers; each at most 2^21, and `start` and `end` at most `max`.
     #[inline]
     pub(crate) const fn new(start: usize, max: usize, end: usize) -> Self {

@@ -11,6 +11,7 @@ pub(super) fn init() -> bool {
 }
 
 /// How modules are found: not at all.
+#[cfg(test)]
 pub(super) fn source() -> &'static str {
     "frame pointers"
 }

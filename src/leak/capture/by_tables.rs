@@ -11,7 +11,9 @@ use crate::base::Addr;
 use crate::leak::depot::{self, StackId, map_once};
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire};
 
-pub(super) use super::modules::{epoch, source};
+pub(super) use super::modules::epoch;
+#[cfg(test)]
+pub(super) use super::modules::source;
 pub(super) use super::walk::Cursor;
 
 /// What captures remember: a mapping of its own.

@@ -65,6 +65,7 @@ pub(super) unsafe fn walk<'a>(cursor: Cursor, mut sink: Sink<'a>) -> Sink<'a> {
 ///
 /// # Safety
 /// As for [`walk`].
+#[cfg(not(target_arch = "x86_64"))]
 pub(super) unsafe fn caller_of_function(cursor: Cursor, code: core::ops::Range<usize>) -> Option<usize> {
     let Cursor { mut fp, mut range } = cursor;
     loop {

@@ -57,7 +57,8 @@ pub(crate) use engine::{after_fork, before_fork, caller_of_function, for_each_ma
 pub(crate) use engine::{modules_missed, modules_seen};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use history::{modules_missed, modules_seen};
-pub(crate) use statistics::statistics;
+#[cfg(test)]
+use statistics::statistics;
 
 use super::depot::{self, Hasher, StackId};
 use crate::config::{self, Key};

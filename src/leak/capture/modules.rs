@@ -44,6 +44,7 @@ pub(super) fn init() {
 }
 
 /// How modules are found, in words.
+#[cfg(test)]
 pub(super) fn source() -> &'static str {
     if FINDER.load(Relaxed) != 0 { "_dl_find_object" } else { "/proc/self/maps" }
 }

@@ -24,6 +24,7 @@ pub(super) static GUESSES: Counter = Counter::new();
 pub(super) static REWALKS: Counter = Counter::new();
 
 /// How captures went.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Statistics {
     /// How modules are found: `_dl_find_object` or `/proc/self/maps`; `frame pointers` where call frame
@@ -38,6 +39,7 @@ pub(crate) struct Statistics {
 }
 
 /// How captures went so far.
+#[cfg(test)]
 pub(crate) fn statistics() -> Statistics {
     Statistics {
         module_source: super::engine::source(),

@@ -110,23 +110,6 @@ impl Kind {
         Self::SharedFile,
         Self::Region,
     ];
-
-    /// The kind in words, for "who holds it".
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Registers => "registers",
-            Self::Stack => "stack",
-            Self::AlternateStack => "alternate signal stack",
-            Self::Tls => "thread-local storage",
-            Self::Specific => "thread-specific value (pthread_setspecific)",
-            Self::Descriptor => "thread descriptor",
-            Self::Globals => "data of a loaded object",
-            Self::Mapping => "private mapping",
-            Self::SharedMemory => "shared memory",
-            Self::SharedFile => "shared file mapping",
-            Self::Region => "registered region",
-        }
-    }
 }
 
 /// A set of kinds.
@@ -143,6 +126,7 @@ impl Kinds {
     }
 
     /// The set with `kind`.
+    #[cfg(test)]
     pub(crate) const fn with(self, kind: Kind) -> Self {
         Self(self.0 | 1 << kind as u8)
     }

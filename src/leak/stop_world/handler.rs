@@ -13,7 +13,7 @@ use crate::sys::{
     futex,
     message::{process_id, thread_id},
     signal::{self, Action, Info},
-    syscall::{Errno, call},
+    syscall::Errno,
 };
 use core::ffi::c_void;
 use core::sync::atomic::{
@@ -162,7 +162,9 @@ fn thread_pointer() -> usize {
     const ARCH_GET_FS: usize = 0x1003;
     let mut base = 0usize;
     // SAFETY: the kernel writes the register's value into the word.
-    let _ = unsafe { call(libc::SYS_arch_prctl, [ARCH_GET_FS, &raw mut base as usize, 0, 0, 0, 0]) };
+    let _ = unsafe {
+        crate::sys::syscall::call(libc::SYS_arch_prctl, [ARCH_GET_FS, &raw mut base as usize, 0, 0, 0, 0])
+    };
     base
 }
 
