@@ -168,7 +168,6 @@ impl Hasher {
 }
 
 /// The hash of a whole stack.
-#[cfg(test)]
 pub(crate) fn hash(frames: &[usize]) -> u32 {
     frames.iter().fold(Hasher::new(), |hasher, &frame| hasher.add(frame)).finish()
 }

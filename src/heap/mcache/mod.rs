@@ -418,6 +418,12 @@ pub(crate) fn waiting_runs() -> (usize, usize) {
     cpus.map(Slab::runs).fold((0, 0), |(runs, pages), (more, more_pages)| (runs + more, pages + more_pages))
 }
 
+/// Bytes in all caches, racy.
+pub(crate) fn cached_bytes() -> usize {
+    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    cpus.chain(shard::slabs()).map(Slab::cached_bytes).sum()
+}
+
 /// Objects of each class in all caches, racy.
 pub(crate) fn cached_objects() -> [usize; ALL_CLASSES] {
     let mut objects = [0; ALL_CLASSES];
