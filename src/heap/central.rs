@@ -4,6 +4,7 @@
 //! Objects come from the fullest span, so that the emptiest drain and go back to the page heap. Go's
 //! division into swept and unswept sets has no place here, where `free` is explicit.
 
+use super::backlog::{self, Allowance, Backlog};
 use super::page_map::{self, PageId};
 use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
@@ -39,6 +40,8 @@ struct Transfer {
     len: usize,
     /// Fewest objects held since the last [`trim_transfers`]: what nobody wanted.
     low_water: usize,
+    /// What found no room here, if the class may keep it.
+    backlog: Backlog,
 }
 
 /// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
@@ -55,16 +58,28 @@ static TRANSFER_OBJECTS: TransferSlots =
 /// names the object that was taken from it.
 pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
     each(Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>());
+    let (blocks, bytes) = backlog::memory();
+    each(blocks, bytes);
 }
 
 impl Transfer {
     const fn new(class: usize) -> Self {
-        Self { class, len: 0, low_water: 0 }
+        Self { class, len: 0, low_water: 0, backlog: Backlog::new(class) }
+    }
+
+    /// Objects held here and in the backlog.
+    fn objects(&self) -> usize {
+        self.len + self.backlog.objects()
     }
 
     fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
         // SAFETY: the row belongs to this value, which is borrowed mutably.
         unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
+    }
+
+    /// Takes objects from here, or, if there are none, from the backlog.
+    fn take_any(&mut self, into: &mut [Addr]) -> usize {
+        if self.len > 0 { self.take(into) } else { self.backlog.take(into) }
     }
 
     /// Takes the newest objects.
@@ -149,11 +164,13 @@ struct Central {
     span_count: AtomicUsize,
     /// Objects of all spans that are out: in caches, in the transfer cache or with the program.
     objects_out: AtomicUsize,
-    /// Objects in the transfer cache, so that an empty one is not locked.
+    /// Objects in the transfer cache and the backlog, so that empty ones are not locked.
     transferred: AtomicUsize,
     /// Objects that the transfer cache may hold: none while objects only come back. Those would be from all over
     /// the heap, and each keeps its span from becoming free pages.
     transfer_limit: AtomicUsize,
+    /// What the backlog may hold beyond that.
+    allowance: Allowance,
     /// Whether a CPU has asked for objects since the last [`trim_transfers`].
     wanted: AtomicBool,
 }
@@ -177,6 +194,7 @@ impl Central {
             objects_out: AtomicUsize::new(0),
             transferred: AtomicUsize::new(0),
             transfer_limit: AtomicUsize::new(0),
+            allowance: Allowance::new(),
             wanted: AtomicBool::new(false),
         }
     }
@@ -188,12 +206,13 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     central.wanted.store(true, Relaxed);
     if central.transferred.load(Relaxed) != 0 {
         let mut transfer = CENTRALS[class].transfer.lock();
-        let n = transfer.take(into);
-        central.transferred.store(transfer.len, Relaxed);
+        let n = transfer.take_any(into);
+        central.transferred.store(transfer.objects(), Relaxed);
         if n > 0 {
             return n;
         }
     }
+    central.allowance.note_underflow(class);
     let (limit, batch) = (central.transfer_limit.load(Relaxed), batch_of(class));
     let most = (TRANSFER_BYTES / OBJECT_BYTES[class] as usize).clamp(batch, batch * TRANSFER_BATCHES);
     if limit < most {
@@ -215,7 +234,13 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
     if limit > 0 {
         let mut transfer = CENTRALS[class].transfer.lock();
         kept = transfer.give(objects, limit);
-        central.transferred.store(transfer.len, Relaxed);
+        if kept < objects.len() && transfer.backlog.give(&objects[kept..], &central.allowance) {
+            kept = objects.len();
+        }
+        central.transferred.store(transfer.objects(), Relaxed);
+        if kept < objects.len() {
+            central.allowance.note_overflow();
+        }
     }
     give_to_spans(class, &objects[kept..]);
 }
@@ -358,16 +383,23 @@ fn put(class: usize, spans: &mut Spans, span: &'static Span, objects: &[Addr]) -
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
     for (class, central) in CENTRALS.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
-        let everything = everything || !central.wanted.swap(false, Relaxed);
+        // Not locked, as most classes are not in use: a request that is missed is one for an empty list.
+        let wanted = central.wanted.load(Relaxed);
+        if wanted {
+            central.wanted.store(false, Relaxed);
+        }
+        let everything = everything || !wanted;
         if everything {
             central.transfer_limit.store(0, Relaxed);
+            central.allowance.withdraw_all(class);
         }
+        trim_backlog(class, everything);
         while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
             let mut transfer = central.transfer.lock();
             let surplus = if everything { transfer.len } else { transfer.low_water };
             let n = transfer.take(&mut batch[..surplus.min(MAX_BATCH)]);
-            central.transferred.store(transfer.len, Relaxed);
+            central.transferred.store(transfer.objects(), Relaxed);
             transfer.low_water = if n == MAX_BATCH { surplus - n } else { transfer.len };
             drop(transfer);
             give_to_spans(class, &batch[..n]);
@@ -378,7 +410,23 @@ pub(crate) fn trim_transfers(everything: bool) {
     }
 }
 
-/// Bytes of the objects in all transfer caches, racy.
+/// Returns to the spans the blocks of a backlog that nobody has wanted since the last call, or all of them.
+fn trim_backlog(class: usize, everything: bool) {
+    let central = &CENTRALS[class];
+    while central.transferred.load(Relaxed) != 0 {
+        let mut batch = [Addr(0); MAX_BATCH];
+        let mut transfer = central.transfer.lock();
+        let n = transfer.backlog.surplus(everything, &mut batch, &central.allowance);
+        central.transferred.store(transfer.objects(), Relaxed);
+        drop(transfer);
+        if n == 0 {
+            return;
+        }
+        give_to_spans(class, &batch[..n]);
+    }
+}
+
+/// Bytes of the objects in all transfer caches and backlogs, racy.
 pub(crate) fn transferred_bytes() -> usize {
     let transferred = |(class, central): (usize, &Central)| {
         central.transferred.load(Relaxed) * OBJECT_BYTES[class] as usize
@@ -407,12 +455,13 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
     }
 }
 
-/// Calls `each` for every object in the transfer cache of `class`, under its lock.
+/// Calls `each` for every object in the transfer cache and the backlog of `class`, under their lock.
 #[cfg(test)]
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
     let mut transfer = CENTRALS[class].transfer.lock();
     let len = transfer.len;
     transfer.slots()[..len].iter().for_each(|&object| each(object));
+    transfer.backlog.for_each(each);
 }
 
 /// Whether these locks come free before `deadline`: see [`Mutex::comes_free`].

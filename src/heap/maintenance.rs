@@ -1,7 +1,7 @@
 //! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
 //! `scavenge_thread` asks for one.
 
-use super::{central, fork, large, mcache, pages, run_cache};
+use super::{backlog, central, fork, large, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
@@ -51,7 +51,8 @@ pub(super) fn tick() {
     if calls.is_multiple_of(CALLS_PER_CLOCK) {
         look(time::coarse_nanoseconds());
     }
-    if MOVED.load(Relaxed) >= RETURNED_BYTES {
+    // Where much goes to and fro, a look that sees only the one of it would take away what comes again.
+    if MOVED.load(Relaxed) >= RETURNED_BYTES.max(2 * backlog::granted_bytes()) {
         MOVED.store(0, Relaxed);
         if config::is_on(Key::Scavenge) {
             mcache::trim_unused();

@@ -6,6 +6,7 @@
 
 pub(crate) mod address_space;
 pub(crate) mod arena;
+mod backlog;
 mod bootstrap;
 pub(crate) mod central;
 #[cfg(test)]

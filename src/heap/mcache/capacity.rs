@@ -174,8 +174,16 @@ pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, sl
 pub(super) fn trim_unused_by(access: &impl Access) {
     let budget = &access.cache().budget;
     for class in 1..STACKS {
-        let (header, found) = (access.slab().read(class), budget.found[class].swap(0, Relaxed));
-        let is_unused = budget.headers[class].swap(header.0, Relaxed) == header.0;
+        let (header, found) = (access.slab().read(class), budget.found[class].load(Relaxed));
+        let is_unused = budget.headers[class].load(Relaxed) == header.0;
+        // Not locked, and not written for nothing: this goes over all stacks, few of which are in use, and what it
+        // notes are guesses.
+        if found != 0 {
+            budget.found[class].store(0, Relaxed);
+        }
+        if !is_unused {
+            budget.headers[class].store(header.0, Relaxed);
+        }
         let capacity = header.capacity(class);
         if header.objects(class) == 0 {
             continue;

@@ -1,0 +1,350 @@
+//! Objects that a program frees and takes again in turn, more of them than a transfer cache holds.
+//!
+//! A loop that makes 100,000 objects and then frees them overflows the transfer cache each time round, and each of
+//! its objects would go back to its span, bit by bit, only to be taken out again. Here they wait instead, in blocks
+//! of a batch each, which change hands whole.
+//!
+//! Waiting objects keep their spans from becoming free pages, so a class has to show that it is worth it: it may
+//! keep one block more for each block that went to the spans and that the program then asked for. All classes
+//! together may keep [`MAX_BYTES`], and what nobody wants is taken away again; see `central::trim_transfers`.
+
+use super::central::{MAX_BATCH, batch_of};
+use super::size_class::OBJECT_BYTES;
+use crate::base::Addr;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// Bytes of objects that all classes together may keep: enough for loops that a second-level cache cannot hold
+/// any more, and little beside the free pages that the heap keeps anyway.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Blocks in all: [`MAX_BYTES`] in full batches of 64-byte objects. Of smaller objects it is less.
+const BLOCK_COUNT: usize = MAX_BYTES / (MAX_BATCH * 64);
+
+/// A place for a batch. Who has taken its number from [`POOL`] owns it.
+struct Block {
+    objects: UnsafeCell<[Addr; MAX_BATCH]>,
+    /// Objects in it.
+    len: AtomicU32,
+    /// The block below it, in a backlog or in the pool.
+    next: AtomicU32,
+}
+
+// SAFETY: a block is only used by who owns its number; see `Pool`.
+unsafe impl Sync for Block {}
+
+static BLOCKS: [Block; BLOCK_COUNT] = [const {
+    Block {
+        objects: UnsafeCell::new([Addr(0); MAX_BATCH]),
+        len: AtomicU32::new(0),
+        next: AtomicU32::new(NONE),
+    }
+}; BLOCK_COUNT];
+
+/// The number of no block: a zero, so that the blocks cost nothing until they are used. Others count from 1.
+const NONE: u32 = 0;
+
+fn block(number: u32) -> &'static Block {
+    &BLOCKS[number as usize - 1]
+}
+
+/// The free blocks: a stack without a lock, since a backlog has its class's lock already.
+struct Pool {
+    /// Low half: the uppermost block. High half: grows with each change, so that a stack that looks the same after
+    /// others have taken and returned blocks does not pass for unchanged.
+    top: AtomicU64,
+    /// Blocks used at least once: others are handed out in order, so that memory is touched as it is needed.
+    used: AtomicU32,
+}
+
+static POOL: Pool = Pool { top: AtomicU64::new(NONE as u64), used: AtomicU32::new(0) };
+
+impl Pool {
+    fn take(&self) -> Option<u32> {
+        let mut top = self.top.load(Acquire);
+        while top as u32 != NONE {
+            // Another thread may own this block by now and write its `next`; then `top` has changed, too.
+            let next = block(top as u32).next.load(Relaxed);
+            match self.top.compare_exchange_weak(top, above(top, next), AcqRel, Acquire) {
+                Ok(_) => return Some(top as u32),
+                Err(now) => top = now,
+            }
+        }
+        let fresh = |used: u32| ((used as usize) < BLOCK_COUNT).then_some(used + 1);
+        self.used.fetch_update(Relaxed, Relaxed, fresh).ok().map(|used| used + 1)
+    }
+
+    /// Takes back a block, of which the caller was the owner.
+    fn give(&self, number: u32) {
+        let mut top = self.top.load(Relaxed);
+        loop {
+            block(number).next.store(top as u32, Relaxed);
+            match self.top.compare_exchange_weak(top, above(top, number), Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => top = now,
+            }
+        }
+    }
+}
+
+/// The pool's word after `top`, with `number` uppermost.
+fn above(top: u64, number: u32) -> u64 {
+    ((top >> 32).wrapping_add(1) << 32) | u64::from(number)
+}
+
+/// Bytes that all classes together may keep at the moment.
+static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that all classes together may keep at the moment.
+#[inline]
+pub(super) fn granted_bytes() -> usize {
+    GRANTED_BYTES.load(Relaxed)
+}
+
+/// How many blocks a class may keep, and why.
+pub(super) struct Allowance {
+    /// Blocks it may keep.
+    blocks: AtomicUsize,
+    /// Batches that went to the spans for want of room and have not been asked for since.
+    overflowed: AtomicUsize,
+}
+
+impl Allowance {
+    pub(super) const fn new() -> Self {
+        Self { blocks: AtomicUsize::new(0), overflowed: AtomicUsize::new(0) }
+    }
+
+    /// Notes that a batch went to the spans because nothing else had room for it.
+    pub(super) fn note_overflow(&self) {
+        // Not locked: a batch that is not counted makes the loop one round slower.
+        self.overflowed.store(self.overflowed.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Notes that a batch of `class` was asked for and had to come from the spans: had one been kept, it would
+    /// have been there.
+    pub(super) fn note_underflow(&self, class: usize) {
+        let overflowed = self.overflowed.load(Relaxed);
+        if overflowed == 0 {
+            return;
+        }
+        self.overflowed.store(overflowed - 1, Relaxed);
+        let bytes = block_bytes(class);
+        if GRANTED_BYTES.fetch_add(bytes, Relaxed) + bytes <= MAX_BYTES {
+            self.blocks.fetch_add(1, Relaxed);
+        } else {
+            GRANTED_BYTES.fetch_sub(bytes, Relaxed);
+        }
+    }
+
+    /// Takes back leave to keep `blocks` blocks of `class`, or as many as there were.
+    fn withdraw(&self, class: usize, blocks: usize) {
+        // Most classes never have any, and a look at all of them should not cost a locked operation for each.
+        if self.blocks.load(Relaxed) == 0 {
+            return;
+        }
+        let less = |held: usize| Some(held.saturating_sub(blocks));
+        let held = self.blocks.fetch_update(Relaxed, Relaxed, less).unwrap_or(0);
+        GRANTED_BYTES.fetch_sub(held.min(blocks) * block_bytes(class), Relaxed);
+    }
+
+    /// Takes back all leave, and forgets what spoke for it.
+    pub(super) fn withdraw_all(&self, class: usize) {
+        self.overflowed.store(0, Relaxed);
+        self.withdraw(class, usize::MAX);
+    }
+}
+
+/// Bytes of a block full of objects of `class`.
+fn block_bytes(class: usize) -> usize {
+    batch_of(class) * OBJECT_BYTES[class] as usize
+}
+
+/// The blocks of one class, last in, first out; behind the lock of its transfer cache.
+pub(super) struct Backlog {
+    class: usize,
+    /// The uppermost block.
+    top: u32,
+    blocks: usize,
+    /// Objects in all blocks.
+    objects: usize,
+    /// Fewest blocks since the last [`Self::surplus`] was taken away.
+    low_water: usize,
+}
+
+impl Backlog {
+    pub(super) const fn new(class: usize) -> Self {
+        Self { class, top: NONE, blocks: 0, objects: 0, low_water: 0 }
+    }
+
+    /// Objects that it holds.
+    pub(super) fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// Keeps up to [`MAX_BATCH`] objects, if it may and there is a block for them; whether it did.
+    pub(super) fn give(&mut self, objects: &[Addr], allowance: &Allowance) -> bool {
+        if self.blocks >= allowance.blocks.load(Relaxed) {
+            return false;
+        }
+        let Some(number) = POOL.take() else { return false };
+        let block = block(number);
+        // SAFETY: the block came from the pool, so it is this thread's alone.
+        unsafe { (&mut *block.objects.get())[..objects.len()].copy_from_slice(objects) };
+        block.len.store(objects.len() as u32, Relaxed);
+        block.next.store(self.top, Relaxed);
+        self.top = number;
+        self.blocks += 1;
+        self.objects += objects.len();
+        true
+    }
+
+    /// Takes objects from the uppermost block, as many as there are and `into` has room for.
+    pub(super) fn take(&mut self, into: &mut [Addr]) -> usize {
+        if self.top == NONE {
+            return 0;
+        }
+        let number = self.top;
+        let block = block(number);
+        let len = block.len.load(Relaxed) as usize;
+        let n = into.len().min(len);
+        // SAFETY: a block of this backlog, which is borrowed mutably.
+        into[..n].copy_from_slice(unsafe { &(&*block.objects.get())[len - n..len] });
+        block.len.store((len - n) as u32, Relaxed);
+        self.objects -= n;
+        if n == len {
+            self.top = block.next.load(Relaxed);
+            self.blocks -= 1;
+            self.low_water = self.low_water.min(self.blocks);
+            POOL.give(number);
+        }
+        n
+    }
+
+    /// Takes a block that nobody has wanted since this last found none, or any if `everything` is to go; 0 if there
+    /// is none. The class may keep one block less from then on.
+    pub(super) fn surplus(
+        &mut self,
+        everything: bool,
+        into: &mut [Addr; MAX_BATCH],
+        allowance: &Allowance,
+    ) -> usize {
+        if self.blocks == 0 || (self.low_water == 0 && !everything) {
+            self.low_water = self.blocks;
+            return 0;
+        }
+        self.low_water = self.low_water.saturating_sub(1);
+        let low_water = self.low_water;
+        let n = self.take(into);
+        self.low_water = low_water;
+        allowance.withdraw(self.class, 1);
+        n
+    }
+
+    /// Calls `each` for every object.
+    #[cfg(test)]
+    pub(super) fn for_each(&self, mut each: impl FnMut(Addr)) {
+        let mut number = self.top;
+        while number != NONE {
+            let block = block(number);
+            // SAFETY: a block of this backlog, which nobody changes while it is borrowed.
+            let objects = unsafe { &(&*block.objects.get())[..block.len.load(Relaxed) as usize] };
+            objects.iter().for_each(|&object| each(object));
+            number = block.next.load(Relaxed);
+        }
+    }
+}
+
+/// Address and bytes of all blocks. A place behind a block's end still names the object that was taken from it.
+pub(super) fn memory() -> (Addr, usize) {
+    (Addr::of(&raw const BLOCKS), size_of_val(&BLOCKS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A class that other tests of this process do not use in such numbers.
+    const CLASS: usize = 60;
+
+    fn batch(first: usize) -> [Addr; MAX_BATCH] {
+        core::array::from_fn(|i| Addr((first + i) * 16))
+    }
+
+    #[test]
+    fn keeps_as_many_blocks_as_were_missed() {
+        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        assert!(!backlog.give(&batch(1)[..2], &allowance), "nothing has been missed yet");
+        allowance.note_underflow(CLASS);
+        assert!(!backlog.give(&batch(1)[..2], &allowance), "what was asked for had not been there before");
+        allowance.note_overflow();
+        allowance.note_overflow();
+        allowance.note_underflow(CLASS);
+        assert!(backlog.give(&batch(1)[..2], &allowance));
+        assert!(!backlog.give(&batch(3)[..2], &allowance), "one block and no more");
+        allowance.note_underflow(CLASS);
+        assert!(backlog.give(&batch(3)[..2], &allowance));
+        assert_eq!(backlog.objects(), 4);
+        allowance.withdraw_all(CLASS);
+        let mut out = [Addr(0); MAX_BATCH];
+        while backlog.surplus(true, &mut out, &allowance) > 0 {}
+    }
+
+    #[test]
+    fn gives_the_newest_first_and_parts_of_a_block() {
+        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        for first in [1, 101] {
+            allowance.note_overflow();
+            allowance.note_underflow(CLASS);
+            assert!(backlog.give(&batch(first)[..4], &allowance));
+        }
+        let mut out = [Addr(0); 3];
+        assert_eq!(backlog.take(&mut out), 3);
+        assert_eq!(out, [Addr(102 * 16), Addr(103 * 16), Addr(104 * 16)]);
+        assert_eq!((backlog.take(&mut out), out[0]), (1, Addr(101 * 16)));
+        assert_eq!((backlog.take(&mut out), backlog.take(&mut out), backlog.take(&mut out)), (3, 1, 0));
+        allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn surplus_is_what_stayed() {
+        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        for first in [1, 101, 201] {
+            allowance.note_overflow();
+            allowance.note_underflow(CLASS);
+            assert!(backlog.give(&batch(first)[..2], &allowance));
+        }
+        let mut out = [Addr(0); MAX_BATCH];
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), 0, "all of it has come since the start");
+        assert_eq!(backlog.take(&mut out[..2]), 2);
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), 2);
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), 2);
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), 0);
+        assert_eq!(allowance.blocks.load(Relaxed), 1, "leave goes with what nobody wanted");
+        allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn threads_never_get_the_same_block() {
+        use std::{thread, vec::Vec};
+        let take_and_give = |seed: usize| {
+            for round in 0..2000 {
+                let taken: Vec<u32> = (0..1 + (seed + round) % 7).filter_map(|_| POOL.take()).collect();
+                for &number in &taken {
+                    block(number).len.store(seed as u32, Relaxed);
+                }
+                for &number in &taken {
+                    assert_eq!(block(number).len.load(Relaxed), seed as u32, "two have block {number}");
+                    POOL.give(number);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for seed in 1..5 {
+                scope.spawn(move || take_and_give(seed));
+            }
+        });
+    }
+}
