@@ -184,6 +184,9 @@ def mean_of_five(rows, side, base):
 
 # b) and c) Checks of made heaps
 
+# The option `thp`: its default first.
+HUGE_PAGES = ["auto", "always", "never"]
+
 TRACE = re.compile(r"pause ([\d.]+) ms; \d+ workers scanned (\d+) bytes in ([\d.]+) ms of CPU")
 
 
@@ -203,7 +206,7 @@ def checks(heap, shape, size, blocks, count, options):
 def measure_pauses(options, heap):
     gib = (1 << 30) // (8 if options.quick else 1)
     rows = []
-    for thp in ["always", "never"]:
+    for thp in HUGE_PAGES:
         for size in [64, 1 << 10, 1 << 20]:
             say(f"pause: blocks of {size} bytes, thp={thp}")
             found, _, _ = checks(heap, "array", size, gib // size, 3, f"thp={thp}")
@@ -227,7 +230,7 @@ def measure_marks(options, heap, lsan):
             found = interleaved(max(1, options.rounds // 3), sides)
             small.append({"shape": shape, "block": size, "blocks": blocks, **{s: pair(sum(v, [])) for s, v in found.items() if v}})
     large = []
-    for thp in ["always", "never"]:
+    for thp in HUGE_PAGES:
         say(f"mark: large blocks, thp={thp}")
         found, read, _ = checks(heap, "large", 1 << 20, 128 if options.quick else 1024, 4, f"leak_workers=1:thp={thp}")
         speeds = [check["scanned"] / 1e6 / check["mark_cpu_ms"] for check in found]
@@ -316,7 +319,8 @@ def markdown(result):
     mean = mean_of_five(rows, "besom leak=1", "besom")
     usual = [row for row in result["small"] if row["shape"] != "list"]
     worst_mark = max(row["besom"]["min"] for row in usual)
-    worst_pause = max(row["pause_ms"]["min"] for row in result["pauses"])
+    # By default, and with any setting.
+    worst_pause, any_pause = (max(row["pause_ms"]["min"] for row in result["pauses"] if row["thp"] in some) for some in (HUGE_PAGES[:1], HUGE_PAGES))
     worst_speed = min(row["mark"] / row["read"] for row in result["large"])
     worst_stack = max((row["besom"] / row["LeakSanitizer"] for row in result["stacks"] if "LeakSanitizer" in row), default=None)
     worst_memory = max(row["bytes"] for row in result["memory"])
@@ -335,7 +339,8 @@ def markdown(result):
         "## Pause of a check on demand",
         "Milliseconds by the clock for which the program stands still, heap of 1 GiB.",
         table(["huge pages", "block", "heap MiB", "pause ms (median)"], [[r["thp"], r["block"], r["heap"] >> 20, f"{r['pause_ms']['min']:.1f} ({r['pause_ms']['median']:.1f})"] for r in result["pauses"]]),
-        bar(worst_pause, 25, "25 ms, goal 5 ms"),
+        bar(worst_pause, 25, "25 ms by default, goal 5 ms"),
+        bar(any_pause, 25, "25 ms with any setting of `thp`"),
         "## Marking by one worker",
         "Nanoseconds for each small block; LeakSanitizer's whole check beside. The next block of a list is known only when the last one has been read, so nothing can be fetched ahead.",
         table(["shape", "block", "blocks", "besom (median)", "LeakSanitizer"], [[r["shape"], r["block"], r["blocks"], f"{r['besom']['min']:.1f} ({r['besom']['median']:.1f})", number(r.get("LeakSanitizer", {}).get("min"), 0)] for r in result["small"]]),
