@@ -21,7 +21,7 @@ use core::sync::atomic::{
 /// any more, and little beside the free pages that the heap keeps anyway.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Blocks in all: [`MAX_BYTES`] in full batches of 64-byte objects. Of smaller objects it is less.
+/// Blocks in all: [`MAX_BYTES`] in full batches of 64-byte objects. Full of smaller objects, they hold fewer bytes.
 const BLOCK_COUNT: usize = MAX_BYTES / (MAX_BATCH * 64);
 
 /// A place for a batch. Who has taken its number from [`POOL`] owns it.
@@ -51,7 +51,8 @@ fn block(number: u32) -> &'static Block {
     &BLOCKS[number as usize - 1]
 }
 
-/// The free blocks: a stack without a lock, since a backlog has its class's lock already.
+/// The free blocks: a stack without a lock, since a backlog has its class's lock already. It is only used under such
+/// a lock: fork and the leak check take all of those, and so find no block on its way.
 struct Pool {
     /// Low half: the uppermost block. High half: grows with each change, so that a stack that looks the same after
     /// others have taken and returned blocks does not pass for unchanged.
@@ -131,7 +132,7 @@ impl Allowance {
             return;
         }
         self.overflowed.store(overflowed - 1, Relaxed);
-        let bytes = block_bytes(class);
+        let bytes = charge(class);
         if GRANTED_BYTES.fetch_add(bytes, Relaxed) + bytes <= MAX_BYTES {
             self.blocks.fetch_add(1, Relaxed);
         } else {
@@ -141,13 +142,14 @@ impl Allowance {
 
     /// Takes back leave to keep `blocks` blocks of `class`, or as many as there were.
     fn withdraw(&self, class: usize, blocks: usize) {
-        // Most classes never have any, and a look at all of them should not cost a locked operation for each.
+        // Most classes never have any, and a look at all of them should not cost a locked operation for each. One
+        // without objects has none, and could not be charged.
         if self.blocks.load(Relaxed) == 0 {
             return;
         }
         let less = |held: usize| Some(held.saturating_sub(blocks));
         let held = self.blocks.fetch_update(Relaxed, Relaxed, less).unwrap_or(0);
-        GRANTED_BYTES.fetch_sub(held.min(blocks) * block_bytes(class), Relaxed);
+        GRANTED_BYTES.fetch_sub(held.min(blocks) * charge(class), Relaxed);
     }
 
     /// Takes back all leave, and forgets what spoke for it.
@@ -157,9 +159,10 @@ impl Allowance {
     }
 }
 
-/// Bytes of a block full of objects of `class`.
-fn block_bytes(class: usize) -> usize {
-    batch_of(class) * OBJECT_BYTES[class] as usize
+/// What a block for `class`, a class with objects, takes of [`MAX_BYTES`]: a batch's bytes, but at least its share, so
+/// that no more blocks are promised than there are.
+fn charge(class: usize) -> usize {
+    (batch_of(class) * OBJECT_BYTES[class] as usize).max(MAX_BYTES / BLOCK_COUNT)
 }
 
 /// The blocks of one class, last in, first out; behind the lock of its transfer cache.
@@ -184,9 +187,13 @@ impl Backlog {
         self.objects
     }
 
-    /// Keeps up to [`MAX_BATCH`] objects, if it may and there is a block for them; whether it did.
+    /// Keeps objects in the uppermost block if it has room for them, else in a new one, if the class may have it and
+    /// there is one; whether it did. More than a batch is refused: a block would hold more than it is charged for.
     pub(super) fn give(&mut self, objects: &[Addr], allowance: &Allowance) -> bool {
-        if self.blocks >= allowance.blocks.load(Relaxed) {
+        if self.append(objects) {
+            return true;
+        }
+        if objects.len() > batch_of(self.class) || self.blocks >= allowance.blocks.load(Relaxed) {
             return false;
         }
         let Some(number) = POOL.take() else { return false };
@@ -197,6 +204,24 @@ impl Backlog {
         block.next.store(self.top, Relaxed);
         self.top = number;
         self.blocks += 1;
+        self.objects += objects.len();
+        true
+    }
+
+    /// Keeps objects in the uppermost block, if there is room: remainders and single objects should not take a block
+    /// each.
+    fn append(&mut self, objects: &[Addr]) -> bool {
+        if self.top == NONE {
+            return false;
+        }
+        let block = block(self.top);
+        let len = block.len.load(Relaxed) as usize;
+        if len + objects.len() > batch_of(self.class) {
+            return false;
+        }
+        // SAFETY: a block of this backlog, which is borrowed mutably.
+        unsafe { (&mut *block.objects.get())[len..len + objects.len()].copy_from_slice(objects) };
+        block.len.store((len + objects.len()) as u32, Relaxed);
         self.objects += objects.len();
         true
     }
@@ -266,8 +291,13 @@ pub(super) fn memory() -> (Addr, usize) {
 mod tests {
     use super::*;
 
-    /// A class that other tests of this process do not use in such numbers.
-    const CLASS: usize = 60;
+    /// A class with batches of at least four objects, so that two fill no block.
+    const CLASS: usize = 40;
+
+    /// Objects of a full batch.
+    fn full() -> usize {
+        batch_of(CLASS)
+    }
 
     /// Lets the class keep a block more, whatever other tests of this process have been granted.
     fn allow_one(allowance: &Allowance) {
@@ -288,18 +318,20 @@ mod tests {
     #[test]
     fn keeps_as_many_blocks_as_were_missed() {
         let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
-        assert!(!backlog.give(&batch(1)[..2], &allowance), "nothing has been missed yet");
+        let (one, other) = (batch(1), batch(101));
+        assert!(!backlog.give(&one[..full()], &allowance), "nothing has been missed yet");
         allowance.note_underflow(CLASS);
-        assert!(!backlog.give(&batch(1)[..2], &allowance), "what was asked for had not been there before");
+        assert!(!backlog.give(&one[..full()], &allowance), "what was asked for had not been there before");
         allow_one(&allowance);
-        assert!(backlog.give(&batch(1)[..2], &allowance));
-        assert!(!backlog.give(&batch(3)[..2], &allowance), "one block and no more");
+        assert!(backlog.give(&one[..full()], &allowance));
+        assert!(!backlog.give(&other[..1], &allowance), "one block and no more");
         allow_one(&allowance);
-        assert!(backlog.give(&batch(3)[..2], &allowance));
-        assert_eq!(backlog.objects(), 4);
+        assert!(backlog.give(&other[..full()], &allowance));
+        assert_eq!(backlog.objects(), 2 * full());
         allowance.withdraw_all(CLASS);
         let mut out = [Addr(0); MAX_BATCH];
         while backlog.surplus(true, &mut out, &allowance) > 0 {}
+        assert_eq!(backlog.objects(), 0);
     }
 
     #[test]
@@ -307,14 +339,41 @@ mod tests {
         let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
         for first in [1, 101] {
             allow_one(&allowance);
-            assert!(backlog.give(&batch(first)[..4], &allowance));
+            assert!(backlog.give(&batch(first)[..full()], &allowance));
         }
-        let mut out = [Addr(0); 3];
-        assert_eq!(backlog.take(&mut out), 3);
-        assert_eq!(out, [Addr(102 * 16), Addr(103 * 16), Addr(104 * 16)]);
-        assert_eq!((backlog.take(&mut out), out[0]), (1, Addr(101 * 16)));
-        assert_eq!((backlog.take(&mut out), backlog.take(&mut out), backlog.take(&mut out)), (3, 1, 0));
+        let mut out = [Addr(0); MAX_BATCH];
+        assert_eq!(backlog.take(&mut out[..3]), 3);
+        assert_eq!(out[..3], batch(101)[full() - 3..full()]);
+        assert_eq!(backlog.take(&mut out), full() - 3, "no more than the rest of the block");
+        assert_eq!((backlog.take(&mut out), backlog.take(&mut out)), (full(), 0));
         allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn few_objects_share_a_block_and_more_than_a_batch_is_refused() {
+        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        allow_one(&allowance);
+        let objects = batch(1);
+        for object in objects[..full()].chunks(1) {
+            assert!(backlog.give(object, &allowance));
+        }
+        assert_eq!((backlog.blocks, backlog.objects()), (1, full()));
+        let mut out = [Addr(0); MAX_BATCH];
+        assert_eq!(backlog.take(&mut out), full());
+        assert_eq!(out[..full()], objects[..full()]);
+        if full() < MAX_BATCH {
+            assert!(!backlog.give(&objects[..full() + 1], &allowance));
+        }
+        allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn no_more_blocks_are_promised_than_there_are() {
+        assert!(
+            (1..=super::super::size_class::TINY_BLOCK)
+                .filter(|&class| OBJECT_BYTES[class] != 0)
+                .all(|class| { MAX_BYTES / charge(class) <= BLOCK_COUNT })
+        );
     }
 
     #[test]
@@ -322,13 +381,13 @@ mod tests {
         let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
         for first in [1, 101, 201] {
             allow_one(&allowance);
-            assert!(backlog.give(&batch(first)[..2], &allowance));
+            assert!(backlog.give(&batch(first)[..full()], &allowance));
         }
         let mut out = [Addr(0); MAX_BATCH];
         assert_eq!(backlog.surplus(false, &mut out, &allowance), 0, "all of it has come since the start");
-        assert_eq!(backlog.take(&mut out[..2]), 2);
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), 2);
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), 2);
+        assert_eq!(backlog.take(&mut out), full());
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), full());
+        assert_eq!(backlog.surplus(false, &mut out, &allowance), full());
         assert_eq!(backlog.surplus(false, &mut out, &allowance), 0);
         assert_eq!(allowance.blocks.load(Relaxed), 1, "leave goes with what nobody wanted");
         allowance.withdraw_all(CLASS);
