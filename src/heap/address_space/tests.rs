@@ -8,6 +8,13 @@ fn fresh() -> &'static AddressSpace {
     Box::leak(Box::new(AddressSpace::new()))
 }
 
+/// Nothing holds a claimed range's addresses until the heap grows to them, so two of these tests at once would pick
+/// the same ones.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static CLAIMING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    CLAIMING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn heap_of(space: &'static AddressSpace) -> PageHeap {
     let mut heap = PageHeap::new();
     // SAFETY: the space has its range and no other heap.
@@ -73,6 +80,7 @@ fn a_reserved_range_works() {
 
 #[test]
 fn a_claimed_range_works_around_others() {
+    let _alone = alone();
     let space = fresh();
     space.init_claimed(1 << 30).unwrap();
     assert!(space.is_claimed());
@@ -101,6 +109,7 @@ fn a_claimed_range_works_around_others() {
 
 #[test]
 fn a_claimed_range_has_an_end() {
+    let _alone = alone();
     let space = fresh();
     space.init_claimed(1).unwrap();
     let mut heap = heap_of(space);
