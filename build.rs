@@ -5,8 +5,9 @@ use std::{env, fs, path::Path};
 /// The order of code and data. What runs at the start and on the way of every request lies together, at the
 /// beginning of its segment: the kernel maps 64 KiB around each page of the file that a program touches, and all
 /// of that counts as the program's. All that a small program runs is in the first 64 KiB, up to and with C++'s
-/// operators; looks for surplus, large objects that are resized and the like are in the next. The reporter, ten times as much, comes behind. Of the data without contents,
-/// the few words that the start writes lie together, before the large tables that it does not touch.
+/// operators; looks for surplus, large objects that are resized and the like are in the next. The reporter, ten times
+/// as much, comes behind. Of the data without contents, the few words that the start writes lie together, before the
+/// large tables that it does not touch.
 ///
 /// A name that no longer exists costs memory, not function: `c-tests/memory_true.c` notices.
 const ORDER: &str = "\
