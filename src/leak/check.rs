@@ -21,7 +21,7 @@ use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::{self, tracking};
 use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{OwnerLock, Rank};
 use crate::sys::{cpu, file::File, message, message::say, signal, time};
 use alloc::{format, string::String, vec::Vec};
 
@@ -59,9 +59,7 @@ impl Trigger {
 }
 
 /// One check at a time in the process.
-static CHECKING: Mutex<()> = Mutex::new(Rank::LeakCheck, ());
-/// The thread that makes it, or 0.
-static CHECKER: AtomicU32 = AtomicU32::new(0);
+static CHECKING: OwnerLock = OwnerLock::new(Rank::LeakCheck);
 /// Checks made so far: the generation of objects allocated now.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Whether this process has written a report.
@@ -82,7 +80,6 @@ pub(crate) fn generation() -> u32 {
 pub(crate) unsafe fn reset_after_fork() {
     // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
     unsafe { CHECKING.reset_in_child() };
-    CHECKER.store(0, Relaxed);
     HAS_REPORTED.store(false, Relaxed);
 }
 
@@ -165,7 +162,6 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
         return None;
     }
     let _one = CHECKING.lock();
-    let _checker = Checker::new();
     let mut times = Times::start();
     let lost_list = LostList::new();
     let kept = Kept { trigger, lost_list: &lost_list };
@@ -271,23 +267,7 @@ fn is_bypassed() -> bool {
 
 /// Whether this thread is making a check: in a signal handler it may be.
 pub(crate) fn is_made_here() -> bool {
-    CHECKER.load(Relaxed) == message::thread_id()
-}
-
-/// Notes which thread makes the check, while it lives.
-struct Checker;
-
-impl Checker {
-    fn new() -> Self {
-        CHECKER.store(message::thread_id(), Relaxed);
-        Self
-    }
-}
-
-impl Drop for Checker {
-    fn drop(&mut self) {
-        CHECKER.store(0, Relaxed);
-    }
+    CHECKING.is_held_here()
 }
 
 /// Whether the locks that [`lock_heap`] takes can be waited for.

@@ -7,10 +7,14 @@ mod futex_model;
 pub(crate) mod lock_times;
 mod mutex;
 mod once;
+#[cfg(all(feature = "leak", not(loom)))]
+mod owner_lock;
 mod rank;
 
 pub(crate) use mutex::{Mutex, MutexGuard};
 pub(crate) use once::Once;
+#[cfg(all(feature = "leak", not(loom)))]
+pub(crate) use owner_lock::OwnerLock;
 pub(crate) use rank::Rank;
 
 /// Atomics: loom's under `--cfg loom`, `core`'s otherwise.

@@ -109,14 +109,6 @@ impl<T> Mutex<T> {
         drop(MutexGuard::new(self));
     }
 
-    /// Makes the lock free in the child of a fork, where a thread that held it does not exist.
-    ///
-    /// # Safety
-    /// This is the only thread, it does not hold the lock, and the value is one that such a thread may leave.
-    pub(crate) unsafe fn reset_in_child(&self) {
-        self.word.store(FREE, Relaxed);
-    }
-
     #[inline]
     fn unlock(&self) {
         rank::release(self.rank);
