@@ -1,6 +1,7 @@
 //! Builds the C and C++ workloads with the system's compiler.
 
 use crate::cli::{Clock, repository};
+use crate::measure::Warmth;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,13 +11,15 @@ pub struct Tools {
     pub folder: PathBuf,
     /// The time that the workloads measure.
     pub clock: Clock,
+    /// What is done about memory that the host has taken back.
+    pub warmth: Warmth,
 }
 
 impl Tools {
     /// Compiles everything under `benches/workloads` into `folder`; an error holds the compiler's words.
     pub fn build(folder: PathBuf, clock: Clock) -> Result<Tools, String> {
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let tools = Tools { folder, clock };
+        let tools = Tools { folder, clock, warmth: Warmth::default() };
         // -fno-builtin: no malloc/free pair is folded, no malloc and memset become a calloc.
         let c = ["-O2", "-g", "-fno-builtin", "-pthread"];
         tools.compile("cc", &["-O2", "-static"], "measure.c", "measure", &[])?;

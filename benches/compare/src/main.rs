@@ -31,6 +31,7 @@ use cli::{Family, Options, repository};
 use compile::Tools;
 use install::Missing;
 use machine::Machine;
+use measure::Warmth;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,7 +106,7 @@ fn preload_workloads(tools: &Tools, options: &Options, missing: &mut Vec<Missing
 
 /// Prints all names; builds and installs nothing.
 fn list(options: &Options) -> Result<(), String> {
-    let tools = Tools { folder: programs_folder(), clock: options.clock };
+    let tools = Tools { folder: programs_folder(), clock: options.clock, warmth: Warmth::default() };
     let loops = loops(&tools, options);
     let linked = linked::workloads(options.size());
     let variants = variants::workloads(&tools, options);

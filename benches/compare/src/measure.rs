@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What one run cost.
@@ -127,11 +128,44 @@ impl Task {
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .envs(allocator.options.iter().map(|options| ("BESOM_OPTIONS", options)))
+            .env("BENCH_WARM_KIB", tools.warmth.kib().to_string())
             .env("BENCH_CLOCK", if tools.clock == Clock::Cpu { "cpu" } else { "wall" })
             .env_remove("LD_PRELOAD")
             .env_remove("BESOM_LIB")
             .current_dir(&tools.folder);
         command
+    }
+}
+
+/// How much memory is touched before each run, so that what free memory the host has taken away meanwhile (see
+/// `workloads/measure.c`) is the same to all: what the row's runs have needed so far, and half of that again.
+#[derive(Default)]
+pub struct Warmth(AtomicU64);
+
+impl Warmth {
+    /// For the first run of a row, of which nothing is known.
+    const FIRST_KIB: u64 = 512 << 10;
+    /// For the program itself and its libraries.
+    const LEAST_KIB: u64 = 32 << 10;
+    /// A run of more than this takes long anyway, and the machine may not have much more.
+    const MOST_KIB: u64 = 6 << 20;
+
+    /// Another row begins.
+    pub fn begin_row(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    /// A run of this row had this peak.
+    fn note(&self, peak_kib: f64) {
+        self.0.fetch_max(peak_kib as u64, Relaxed);
+    }
+
+    /// For the next run, in KiB.
+    fn kib(&self) -> u64 {
+        match self.0.load(Relaxed) {
+            0 => Self::FIRST_KIB,
+            peak => (peak / 2 * 3 + Self::LEAST_KIB).min(Self::MOST_KIB),
+        }
     }
 }
 
@@ -152,6 +186,7 @@ fn read_back(tools: &Tools, output: &Output, costs: &Path) -> Result<Measurement
     check(output)?;
     let costs = std::fs::read_to_string(costs).map_err(|error| format!("{}: {error}", costs.display()))?;
     let mut measurement = parse_costs(&costs).ok_or("the launcher's file is not as expected")?;
+    tools.warmth.note(measurement.peak_kib);
     if tools.clock == Clock::Cpu {
         measurement.ns_per_op = measurement.cpu_ns;
     }

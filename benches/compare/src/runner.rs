@@ -80,6 +80,7 @@ fn measure_row(
     options: &Options,
     failures: &mut Vec<Missing>,
 ) -> Row {
+    tools.warmth.begin_row();
     let mut columns = columns(workload, &suite.subjects);
     for _ in 0..options.rounds {
         if workload.watched > 1 {
