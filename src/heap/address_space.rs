@@ -45,6 +45,13 @@ const EMULATED_RANGE_BYTES: usize = 256 << 30;
 const FIRST_CLAIM: usize = if cfg!(target_arch = "aarch64") { 0x40 << 32 } else { 0xc0 << 32 };
 /// The bit in [`Array::Commits`] for chunks that the page heap was granted: that of an array not on demand.
 const GRANTED: u8 = 1 << Array::PageMap as u8;
+/// The bit for chunks that were advised against huge pages after a part of them had been given back.
+const AVOIDS_HUGE: u8 = 1 << Array::Chunks as u8;
+/// The bit for chunks that were advised to have huge pages when they were granted.
+const WANTS_HUGE: u8 = 1 << Array::Leaves as u8;
+/// Most chunks, of 4 MiB, that are advised against huge pages one by one: each may take two mappings of the 65530
+/// that a process has.
+const MAX_SPARSE: usize = 8192;
 const CLAIM_STEP_BYTES: usize = 1 << 40;
 const CLAIM_TRIES: usize = 127;
 
@@ -59,6 +66,8 @@ pub(crate) struct AddressSpace {
     /// Bytes committed on demand.
     on_demand: AtomicUsize,
     on_demand_lock: Mutex<()>,
+    /// Chunks that were advised against huge pages when a part of them was given back.
+    sparse: AtomicUsize,
 }
 
 impl AddressSpace {
@@ -72,6 +81,7 @@ impl AddressSpace {
             committed: [const { AtomicUsize::new(0) }; ALL.len()],
             on_demand: AtomicUsize::new(0),
             on_demand_lock: Mutex::new(Rank::SpanTable, ()),
+            sparse: AtomicUsize::new(0),
         }
     }
 

@@ -17,8 +17,8 @@ pub(crate) enum Array {
     Chunks,
     /// The page heap's summaries of single chunks.
     Leaves,
-    /// One byte per chunk: which arrays have been committed on demand there (bit = number of the array); in the
-    /// claimed form also whether the chunk is the heap's.
+    /// One byte per chunk: which arrays have been committed on demand there (bit = number of the array). The bits of
+    /// other arrays say how the chunk stands to huge pages, and in the claimed form whether it is the heap's.
     Commits,
     /// The page heap's summaries above the leaves. Small; written all over from the start.
     UpperSummaries,

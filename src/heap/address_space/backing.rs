@@ -1,10 +1,11 @@
 //! The address range as what the page heap runs on.
 
-use super::{AddressSpace, Array, arrays::upper_level_offset};
+use super::{AVOIDS_HUGE, AddressSpace, Array, MAX_SPARSE, WANTS_HUGE, arrays::upper_level_offset};
 use crate::{
     base::{Addr, PAGE_BYTES, align_up},
     heap::page_heap::{
-        Backing, CHUNK_BYTES, CommitError, HugePages, LEAF, LEVELS, Layout, Limits, PageHeap, PageId,
+        Backing, CHUNK_BYTES, CHUNK_PAGES, CommitError, HUGE_PAGES, HugePages, LEAF, LEVELS, Layout, Limits,
+        PageHeap, PageId,
     },
     heap::span::RECORD_BYTES,
     sys::{auxv, memory, syscall::Errno, time},
@@ -29,6 +30,31 @@ impl AddressSpace {
             // that is wrong, finds that there is no span. If the advice fails the rows stay, which is as good.
             let _ = unsafe { memory::advise(Addr(start), end - start, libc::MADV_DONTNEED) };
         }
+    }
+
+    /// Keeps the kernel from making a huge page of what is left of one, with memory for the part that was given back:
+    /// khugepaged does that with every huge page of which it finds a single page (`max_ptes_none`), and in minutes a
+    /// heap would hold again what it had released.
+    fn avoid_refill(&self, chunk: usize) {
+        let bits = self.commits(chunk);
+        if bits.load(Relaxed) & AVOIDS_HUGE != 0 || self.sparse.load(Relaxed) >= MAX_SPARSE {
+            return;
+        }
+        if bits.fetch_or(AVOIDS_HUGE, Relaxed) & AVOIDS_HUGE == 0 {
+            self.sparse.fetch_add(1, Relaxed);
+            self.give_advice(chunk, 1, HugePages::Avoid);
+        }
+    }
+
+    fn give_advice(&self, first: usize, count: usize, huge: HugePages) {
+        let advice = match huge {
+            HugePages::Use => libc::MADV_HUGEPAGE,
+            HugePages::Avoid => libc::MADV_NOHUGEPAGE,
+        };
+        let at = self.base().plus(first * CHUNK_BYTES);
+        // A kernel without huge pages refuses, which leaves things as they are.
+        // SAFETY: the chunks were committed by us; the advice changes no contents.
+        let _ = unsafe { memory::advise(at, count * CHUNK_BYTES, advice) };
     }
 
     /// Where the page heap's arrays lie.
@@ -82,18 +108,36 @@ impl Backing for AddressSpace {
             self.release_rows(Array::PageMap, size_of::<u32>(), page, pages);
         }
         // SAFETY: the page heap has taken the pages out of its bits, so nobody uses what they hold.
-        unsafe { memory::advise(self.address_of(page), pages * PAGE_BYTES, libc::MADV_DONTNEED) }.is_ok()
+        let released =
+            unsafe { memory::advise(self.address_of(page), pages * PAGE_BYTES, libc::MADV_DONTNEED) }.is_ok();
+        for edge in [page.index(), page.index() + pages] {
+            if released && !edge.is_multiple_of(HUGE_PAGES) {
+                self.avoid_refill(edge / CHUNK_PAGES);
+            }
+        }
+        released
+    }
+
+    fn reuse(&self, chunk: usize) {
+        // Without any such chunk the array is not read: a small process has no page for it.
+        if self.sparse.load(Relaxed) == 0 {
+            return;
+        }
+        let bits = self.commits(chunk);
+        if bits.load(Relaxed) & (AVOIDS_HUGE | WANTS_HUGE) == AVOIDS_HUGE | WANTS_HUGE {
+            bits.fetch_and(!AVOIDS_HUGE, Relaxed);
+            self.sparse.fetch_sub(1, Relaxed);
+            self.give_advice(chunk, 1, HugePages::Use);
+        }
     }
 
     fn advise(&self, first: usize, count: usize, huge: HugePages) {
-        let advice = match huge {
-            HugePages::Use => libc::MADV_HUGEPAGE,
-            HugePages::Avoid => libc::MADV_NOHUGEPAGE,
-        };
-        let at = self.base().plus(first * CHUNK_BYTES);
-        // A kernel without huge pages refuses, which leaves things as they are.
-        // SAFETY: the chunks were committed by us; the advice changes no contents.
-        let _ = unsafe { memory::advise(at, count * CHUNK_BYTES, advice) };
+        if huge == HugePages::Use {
+            for chunk in first..first + count {
+                self.commits(chunk).fetch_or(WANTS_HUGE, Relaxed);
+            }
+        }
+        self.give_advice(first, count, huge);
     }
 
     fn metadata_bytes(&self) -> usize {

@@ -117,3 +117,57 @@ fn a_claimed_range_has_an_end() {
     assert!(heap.alloc(MIN_RANGE_BYTES / PAGE_BYTES, 1).is_some());
     assert_eq!(heap.alloc(1, 1), None);
 }
+
+/// The flags that the kernel shows for the mapping at `address`; `None` where it has no huge pages.
+fn flags_at(address: Addr) -> Option<std::string::String> {
+    std::fs::metadata("/sys/kernel/mm/transparent_hugepage").ok()?;
+    let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut inside = false;
+    for line in maps.lines() {
+        let range = line.split_whitespace().next().and_then(|range| range.split_once('-'));
+        let bound = |text| usize::from_str_radix(text, 16);
+        if let Some((Ok(start), Ok(end))) = range.map(|(start, end)| (bound(start), bound(end))) {
+            inside = (start..end).contains(&address.0);
+        } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
+            return Some(std::format!("{flags} "));
+        }
+    }
+    None
+}
+
+#[test]
+fn what_is_left_of_a_huge_page_does_not_become_one_again() {
+    const CHUNK: usize = CHUNK_BYTES / PAGE_BYTES;
+    let space = fresh();
+    space.init().unwrap();
+    let mut heap = heap_of(space);
+    heap.alloc(CHUNK, 1).unwrap();
+    let large = heap.alloc(4 * CHUNK, 1).unwrap();
+    let chunk = |i: usize| PageId(large.page.0 + (i * CHUNK) as u32);
+    let Some(flags) = flags_at(space.address_of(chunk(1))) else { return };
+    assert!(flags.contains(" hg "), "{flags}");
+    // Half of chunk 1, a whole huge page, and one page of chunk 2.
+    let give_back = |heap: &mut PageHeap, page: PageId, pages: usize| {
+        heap.free(page, pages);
+        let run = heap.take_for_release(pages).unwrap();
+        let released = space.release(run.page, run.pages);
+        heap.finish_release(run, released);
+    };
+    give_back(&mut heap, chunk(1), CHUNK / 2);
+    assert!(flags_at(space.address_of(chunk(1))).unwrap().contains(" hg "));
+    give_back(&mut heap, chunk(2), 1);
+    let is_sparse = || flags_at(space.address_of(chunk(2))).unwrap().contains(" nh ");
+    assert!(is_sparse() && flags_at(space.address_of(chunk(3))).unwrap().contains(" hg "));
+    // Full again.
+    heap.alloc(CHUNK / 2, 1).unwrap();
+    heap.alloc(1, 1).unwrap();
+    assert!(!is_sparse());
+    // Sparse, then all free, then used anew.
+    give_back(&mut heap, chunk(2), 1);
+    assert!(is_sparse());
+    heap.free(PageId(chunk(2).0 + 1), CHUNK - 1);
+    assert!(is_sparse());
+    heap.alloc(7, 1).unwrap();
+    assert!(!is_sparse());
+    heap.check().unwrap();
+}

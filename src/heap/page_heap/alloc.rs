@@ -1,5 +1,6 @@
 //! Taking and freeing runs of pages.
 
+use super::grow::HUGE_REQUEST_PAGES;
 use super::{CHUNK_PAGES, HINTED_PAGES, PageHeap, PageId, Run, tree::parts};
 use crate::base::align_up;
 
@@ -85,7 +86,10 @@ impl PageHeap {
     /// Takes a free run for the program.
     #[inline]
     fn take(&mut self, page: usize, pages: usize) -> Run {
-        let idle = self.take_bits(page, pages);
+        let (idle, turned) = self.take_bits(page, pages);
+        if turned {
+            self.reuse_chunks(page, pages);
+        }
         self.note_refault(page, pages, idle);
         self.stats.in_use += pages;
         self.stats.peak_in_use = self.stats.peak_in_use.max(self.stats.in_use);
@@ -93,13 +97,21 @@ impl PageHeap {
         Run { page: PageId::new(page), pages, zeroed: idle == 0 }
     }
 
-    /// Takes a free run out of the bits; returns how many of its pages were idle.
+    /// Tells the system of chunks whose use has changed as a whole.
+    #[cold]
+    fn reuse_chunks(&self, page: usize, pages: usize) {
+        if let Some(backing) = self.backing {
+            parts(page, pages).for_each(|(chunk, ..)| backing.reuse(chunk));
+        }
+    }
+
+    /// Takes a free run out of the bits; returns what [`Tree::take`](super::tree::Tree::take) does.
     #[inline]
-    pub(super) fn take_bits(&mut self, page: usize, pages: usize) -> usize {
-        let idle = self.tree.take(page, pages);
+    pub(super) fn take_bits(&mut self, page: usize, pages: usize) -> (usize, bool) {
+        let (idle, turned) = self.tree.take(page, pages);
         self.stats.idle -= idle;
         self.stats.released -= pages - idle;
-        idle
+        (idle, turned)
     }
 
     /// Tells the policy of pages that had been used before and come back without memory.
@@ -168,7 +180,9 @@ impl PageHeap {
         if !self.is_free_run(next, inside) || !self.may_use(more) {
             return None;
         }
-        if inside < more && !(self.grow_to(next + more) && self.is_free_run(next, more)) {
+        if inside < more
+            && !(self.grow_to(next + more, new_pages >= HUGE_REQUEST_PAGES) && self.is_free_run(next, more))
+        {
             return None;
         }
         Some(self.take(next, more).zeroed)

@@ -13,6 +13,8 @@ const MAX_GROWTH_CHUNKS: usize = (64 << 20) / CHUNK_BYTES;
 /// costs up to 2 MiB, which is then at most 6 % of the heap.
 const HUGE_FROM_PAGES: usize = (16 << 20) / PAGE_BYTES;
 const _: () = assert!((2 << 20) * 100 / (HUGE_FROM_PAGES * PAGE_BYTES) <= 12);
+/// A request of this much has huge pages whatever the heap's size: what a program asks for as one, it mostly uses.
+pub(super) const HUGE_REQUEST_PAGES: usize = (2 << 20) / PAGE_BYTES;
 /// With `thp=auto` the first chunk never has huge pages, also where the system gives them to everybody:
 /// most programs need some hundred KiB of heap.
 const SMALL_HEAP_CHUNKS: usize = 1;
@@ -23,7 +25,7 @@ impl PageHeap {
     pub(super) fn grow_for(&mut self, pages: usize, align_pages: usize) -> bool {
         let free_tail = self.free_tail();
         let start = self.aligned(self.top * CHUNK_PAGES - free_tail, align_pages);
-        start.checked_add(pages).is_some_and(|end| self.grow_to(end))
+        start.checked_add(pages).is_some_and(|end| self.grow_to(end, pages >= HUGE_REQUEST_PAGES))
     }
 
     /// Free pages at the heap's end. (Counting whole chunks stops at the first that is not all free.)
@@ -39,9 +41,9 @@ impl PageHeap {
         tail
     }
 
-    /// Grows to page `end` or beyond, by at least one chunk. `false` if that much cannot be had; the heap
-    /// may have grown by part of it.
-    pub(super) fn grow_to(&mut self, end: usize) -> bool {
+    /// Grows to page `end` or beyond, by at least one chunk; `for_large`: for one large request. `false` if that much
+    /// cannot be had; the heap may have grown by part of it.
+    pub(super) fn grow_to(&mut self, end: usize, for_large: bool) -> bool {
         let Some(backing) = self.backing else { return false };
         let target = end.div_ceil(CHUNK_PAGES).max(self.top + 1);
         if target > self.tree.range() {
@@ -50,19 +52,19 @@ impl PageHeap {
         let step = (self.top / GROWTH_SHARE).min(MAX_GROWTH_CHUNKS);
         let generous = target.max(self.top + step).min(self.tree.range());
         if generous > target && backing.commit(self.top, generous - self.top).is_ok() {
-            self.add_chunks(backing, generous - self.top);
+            self.add_chunks(backing, generous - self.top, for_large);
             return true;
         }
-        self.grow_piecewise(backing, target)
+        self.grow_piecewise(backing, target, for_large)
     }
 
     /// Grows to chunk `target` exactly, around what others have mapped in the way.
-    fn grow_piecewise(&mut self, backing: &'static dyn Backing, target: usize) -> bool {
+    fn grow_piecewise(&mut self, backing: &'static dyn Backing, target: usize, for_large: bool) -> bool {
         let mut piece = target - self.top;
         while self.top < target {
             piece = piece.min(target - self.top);
             match backing.commit(self.top, piece) {
-                Ok(()) => self.add_chunks(backing, piece),
+                Ok(()) => self.add_chunks(backing, piece, for_large),
                 Err(CommitError::NoMemory) => return false,
                 Err(CommitError::Taken) if piece == 1 => {
                     self.add_hole();
@@ -74,8 +76,8 @@ impl PageHeap {
         true
     }
 
-    fn add_chunks(&mut self, backing: &'static dyn Backing, count: usize) {
-        self.advise_growth(backing, count);
+    fn add_chunks(&mut self, backing: &'static dyn Backing, count: usize, for_large: bool) {
+        self.advise_growth(backing, count, for_large);
         let (first, pages) = (self.top, count * CHUNK_PAGES);
         self.top += count;
         self.tree.add(first, count);
@@ -91,17 +93,19 @@ impl PageHeap {
         self.stats.holes += CHUNK_PAGES;
     }
 
-    fn advise_growth(&self, backing: &'static dyn Backing, count: usize) {
+    fn advise_growth(&self, backing: &'static dyn Backing, count: usize, for_large: bool) {
         match self.policy.thp() {
             Thp::Never => backing.advise(self.top, count, HugePages::Avoid),
             Thp::Always => backing.advise(self.top, count, HugePages::Use),
-            Thp::Auto if self.top < SMALL_HEAP_CHUNKS => {
-                backing.advise(0, SMALL_HEAP_CHUNKS, HugePages::Avoid);
+            Thp::Auto => {
+                let small = SMALL_HEAP_CHUNKS.saturating_sub(self.top).min(count);
+                if small > 0 {
+                    backing.advise(self.top, small, HugePages::Avoid);
+                }
+                if count > small && (for_large || self.stats.in_use >= HUGE_FROM_PAGES) {
+                    backing.advise(self.top + small, count - small, HugePages::Use);
+                }
             }
-            Thp::Auto if self.stats.in_use >= HUGE_FROM_PAGES => {
-                backing.advise(self.top, count, HugePages::Use);
-            }
-            Thp::Auto => {}
         }
     }
 }

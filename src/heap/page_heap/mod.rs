@@ -47,6 +47,7 @@ pub(crate) use chunk::{CHUNK_BYTES, CHUNK_PAGES, Chunk};
 pub(crate) use driver::{alloc_run, extend_run, free_run, release_excess, scavenge};
 use policy::Policy;
 pub(crate) use policy::{Limits, Thp};
+pub(crate) use scavenge::HUGE_PAGES;
 pub(crate) use summary::{LEAF, LEVELS, Summary};
 pub(crate) use tree::entries;
 
@@ -110,15 +111,20 @@ pub(crate) enum HugePages {
 
 /// What the page heap needs of the operating system.
 ///
-/// `commit` and `advise` are called with the heap's lock held, `release` without it.
+/// `commit`, `advise` and `reuse` are called with the heap's lock held, `release` without it.
 pub(crate) trait Backing: Sync {
     /// Makes `count` chunks from chunk `first` on usable memory that reads as zeros, with the parts of
     /// the arrays that belong to them. When it fails with
     /// [`CommitError::Taken`] the arrays are usable all the same; what it has done is not undone.
     fn commit(&self, first: usize, count: usize) -> Result<(), CommitError>;
 
-    /// Gives the memory behind the pages back; they read as zeros afterwards. `false` if refused.
+    /// Gives the memory behind the pages back; they read as zeros afterwards. `false` if refused. Where that leaves
+    /// a part of a huge page, the chunk has no huge pages from then on.
     fn release(&self, page: PageId, pages: usize) -> bool;
+
+    /// A chunk that was free as a whole is used again, or one is all in use: it may have huge pages once more, if it
+    /// had been advised to.
+    fn reuse(&self, chunk: usize);
 
     /// Advises on chunks that have just been committed and never touched.
     fn advise(&self, first: usize, count: usize, huge: HugePages);

@@ -5,12 +5,13 @@
 //! allocates and frees 1 GiB in a loop) would pay a page fault for each of them every time:
 //!
 //! ```text
-//! round  = pages are released, then taken again within REGRET_NS (a regret)
-//! second round in a row:  keep min(regrets of both rounds) pages more than the base allowance
-//! every WINDOW_NS:        keep no more than use went up and down by in the last two windows
+//! regret          = a page is released, then taken again within REGRET_NS
+//! next release:     keep the regretted pages more than the base allowance
+//! every WINDOW_NS:  keep no more than use went up and down by in the last two windows
 //! ```
 //!
-//! So growing once, however far, keeps nothing; swinging keeps the swing for as long as it goes on.
+//! So growing once, however far, keeps nothing; swinging pays for its second round only, and keeps the swing for as
+//! long as it goes on.
 
 use crate::{
     base::PAGE_BYTES,
@@ -22,7 +23,7 @@ use crate::{
 const BASE_PAGES: usize = (12 << 20) / PAGE_BYTES;
 /// Or this share of what is in use. A heap of which nine tenths were freed should hold no more than 15 % and
 /// 16 MiB beyond what lives, and rounding sizes up to classes takes most of the 15 %.
-const BASE_SHARE: usize = 32;
+const BASE_SHARE: usize = 40;
 /// Releasing begins when this share of the allowance (and at least `LEAST_EXCESS_PAGES`) is exceeded, so
 /// that a system call gives back many pages.
 const EXCESS_SHARE: usize = 8;
@@ -101,9 +102,8 @@ pub(super) struct Policy {
     regrettable: usize,
     last_release: u64,
     last_regret: u64,
-    /// Pages regretted since the last release, and in the round before.
-    round: usize,
-    previous_round: usize,
+    /// Pages regretted since the last release.
+    regretted: usize,
     window_start: u64,
     window: Swing,
     previous_swing: usize,
@@ -119,8 +119,7 @@ impl Policy {
             regrettable: 0,
             last_release: 0,
             last_regret: 0,
-            round: 0,
-            previous_round: 0,
+            regretted: 0,
             window_start: 0,
             window: Swing { low: 0, high: 0 },
             previous_swing: 0,
@@ -212,14 +211,10 @@ impl Policy {
         if now.saturating_sub(self.last_release) > REGRET_NS {
             self.regrettable = 0;
         }
-        if now.saturating_sub(self.last_regret) > WINDOW_NS {
-            (self.round, self.previous_round) = (0, 0);
+        if now.saturating_sub(self.last_regret) <= WINDOW_NS {
+            self.kept = (self.kept + self.regretted).min(self.swing());
         }
-        if self.round > 0 {
-            let again = self.round.min(self.previous_round);
-            self.kept = (self.kept + again).min(self.swing());
-            (self.previous_round, self.round) = (self.round, 0);
-        }
+        self.regretted = 0;
         self.regrettable += pages;
         self.last_release = now;
     }
@@ -238,7 +233,7 @@ impl Policy {
         }
         let regretted = pages.min(self.regrettable);
         self.regrettable -= regretted;
-        self.round += regretted;
+        self.regretted += regretted;
         self.last_regret = now;
     }
 

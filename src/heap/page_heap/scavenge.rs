@@ -12,7 +12,7 @@ use super::{CHUNK_PAGES, PageHeap, PageId, Run, SCAVENGE_PASSES, chunk};
 use crate::base::PAGE_BYTES;
 
 /// Pages in a huge page (2 MiB).
-const HUGE_PAGES: usize = (2 << 20) / PAGE_BYTES;
+pub(crate) const HUGE_PAGES: usize = (2 << 20) / PAGE_BYTES;
 /// Pages in a quantum: 64 KiB, the Go scavenger's, where a system call costs little against what it gives.
 const QUANTUM_PAGES: usize = (64 << 10) / PAGE_BYTES;
 const GRANULES: [usize; SCAVENGE_PASSES] = [HUGE_PAGES, QUANTUM_PAGES, 1];
@@ -42,7 +42,7 @@ impl PageHeap {
         let backing = self.backing?;
         let slot = self.in_transit.iter().position(Option::is_none)?;
         let (page, pages) = self.find_releasable(max_pages)?;
-        let idle = self.take_bits(page, pages);
+        let (idle, _) = self.take_bits(page, pages);
         self.policy.note_release(idle, backing.now());
         self.stats.in_transit += pages;
         self.stats.released_total += idle;

@@ -15,6 +15,7 @@ struct Made {
     now: AtomicU64,
     refuses: AtomicBool,
     advice: StdMutex<Vec<(usize, usize, HugePages)>>,
+    reused: StdMutex<Vec<usize>>,
 }
 
 impl Backing for Made {
@@ -30,6 +31,9 @@ impl Backing for Made {
     }
     fn release(&self, _: PageId, _: usize) -> bool {
         !self.refuses.load(Relaxed)
+    }
+    fn reuse(&self, chunk: usize) {
+        self.reused.lock().unwrap().push(chunk);
     }
     fn advise(&self, first: usize, count: usize, huge: HugePages) {
         self.advice.lock().unwrap().push((first, count, huge));
@@ -52,6 +56,7 @@ fn made(most: usize, taken: &[usize]) -> &'static Made {
         now: AtomicU64::new(1 << 40),
         refuses: AtomicBool::new(false),
         advice: StdMutex::new(Vec::new()),
+        reused: StdMutex::new(Vec::new()),
     }))
 }
 

@@ -69,18 +69,20 @@ impl Tree {
         unsafe { &mut *self.chunks.add(i) }
     }
 
-    /// Takes a run of free pages; returns how many of them were idle.
+    /// Takes a run of free pages; returns how many of them were idle, and whether a chunk was all free before or is
+    /// all taken now.
     #[inline]
-    pub(super) fn take(&mut self, page: usize, pages: usize) -> usize {
-        let (mut idle, mut changed) = (0, false);
+    pub(super) fn take(&mut self, page: usize, pages: usize) -> (usize, bool) {
+        let (mut idle, mut changed, mut turned) = (0, false, false);
         for (i, from, len) in parts(page, pages) {
             let old = self.get(LEAF, i);
             let (summary, idle_here) = self.chunk_mut(i).take(from, len, old);
             changed |= self.set(LEAF, i, summary);
+            turned |= old.max() == CHUNK_PAGES || summary.max() == 0;
             idle += idle_here;
         }
         self.refresh_above(page, pages, changed);
-        idle
+        (idle, turned)
     }
 
     /// Frees a run of taken pages, as idle ones or as ones without memory.

@@ -87,9 +87,36 @@ fn the_hard_limit_refuses() {
 fn huge_pages_come_with_a_grown_heap() {
     let os = made(1000, &[]);
     let mut heap = heap_on(os, 1000, Limits::NONE);
-    heap.alloc(2 * CHUNK_PAGES, 1).unwrap();
-    heap.alloc(2 * CHUNK_PAGES, 1).unwrap();
+    (0..4 * CHUNK_PAGES / 128).for_each(|_| assert!(heap.alloc(128, 1).is_some()));
     assert_eq!(*os.advice.lock().unwrap(), [(0, 1, HugePages::Avoid)]);
-    heap.alloc(CHUNK_PAGES, 1).unwrap();
+    heap.alloc(1, 1).unwrap();
     assert_eq!(os.advice.lock().unwrap()[1], (4, 1, HugePages::Use));
+}
+
+#[test]
+fn a_large_request_has_huge_pages_but_in_the_first_chunk() {
+    let os = made(1000, &[]);
+    let mut heap = heap_on(os, 1000, Limits::NONE);
+    let run = heap.alloc(2 * CHUNK_PAGES, 1).unwrap();
+    assert_eq!(*os.advice.lock().unwrap(), [(0, 1, HugePages::Avoid), (1, 1, HugePages::Use)]);
+    heap.try_extend(run.page, run.pages, run.pages + 1).unwrap();
+    assert_eq!(os.advice.lock().unwrap()[2], (2, 1, HugePages::Use));
+}
+
+#[test]
+fn the_system_hears_of_chunks_that_are_used_anew_and_of_full_ones() {
+    let os = made(1000, &[]);
+    let mut heap = heap_on(os, 1000, Limits::NONE);
+    let reused = || core::mem::take(&mut *os.reused.lock().unwrap());
+    let first = heap.alloc(CHUNK_PAGES - 1, 1).unwrap();
+    assert_eq!(reused(), [0]);
+    let last = heap.alloc(1, 1).unwrap();
+    assert_eq!(reused(), [0]);
+    heap.free(first.page, first.pages);
+    heap.alloc(10, 1).unwrap();
+    assert!(reused().is_empty());
+    heap.free(first.page, 10);
+    heap.free(last.page, 1);
+    heap.alloc(10, 1).unwrap();
+    assert_eq!(reused(), [0]);
 }
