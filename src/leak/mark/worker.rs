@@ -14,8 +14,9 @@ use core::sync::atomic::{
 
 /// Longer ranges are cut, so that several workers can share them (Go's "oblets").
 const MAX_SCAN_BYTES: usize = 128 << 10;
-/// Items between the prefetch of a range and its scan: about as many as a core can have misses open.
-const PREFETCH_DISTANCE: usize = 16;
+/// Items between the prefetch of a range and its scan: more than a core can have misses open, since most lines are
+/// there sooner than the slowest.
+const PREFETCH_DISTANCE: usize = 32;
 /// Pointers between the prefetch of an object's mark and its painting.
 const MARK_DISTANCE: usize = 16;
 /// Stack of a worker thread: its prefetch queue and a few frames.
