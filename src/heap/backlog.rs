@@ -140,6 +140,11 @@ impl Allowance {
         }
     }
 
+    /// Whether the class may keep any block.
+    pub(super) fn is_given(&self) -> bool {
+        self.blocks.load(Relaxed) > 0
+    }
+
     /// Takes back leave to keep `blocks` blocks of `class`, or as many as there were.
     fn withdraw(&self, class: usize, blocks: usize) {
         // Most classes never have any, and a look at all of them should not cost a locked operation for each. One
@@ -175,11 +180,15 @@ pub(super) struct Backlog {
     objects: usize,
     /// Fewest blocks since the last [`Self::surplus`] was taken away.
     low_water: usize,
+    /// Most blocks since the last [`Self::return_unused`].
+    high_water: usize,
+    /// Blocks that the class might have kept then and had not.
+    unused: usize,
 }
 
 impl Backlog {
     pub(super) const fn new(class: usize) -> Self {
-        Self { class, top: NONE, blocks: 0, objects: 0, low_water: 0 }
+        Self { class, top: NONE, blocks: 0, objects: 0, low_water: 0, high_water: 0, unused: 0 }
     }
 
     /// Objects that it holds.
@@ -204,6 +213,7 @@ impl Backlog {
         block.next.store(self.top, Relaxed);
         self.top = number;
         self.blocks += 1;
+        self.high_water = self.high_water.max(self.blocks);
         self.objects += objects.len();
         true
     }
@@ -266,6 +276,14 @@ impl Backlog {
         self.low_water = low_water;
         allowance.withdraw(self.class, 1);
         n
+    }
+
+    /// Gives up leave that was not used from the call before the last one on: other classes may have it.
+    pub(super) fn return_unused(&mut self, allowance: &Allowance) {
+        let unused = allowance.blocks.load(Relaxed).saturating_sub(self.high_water);
+        allowance.withdraw(self.class, unused.min(self.unused));
+        self.unused = unused;
+        self.high_water = self.blocks;
     }
 
     /// Calls `each` for every object.
@@ -390,6 +408,23 @@ mod tests {
         assert_eq!(backlog.surplus(false, &mut out, &allowance), full());
         assert_eq!(backlog.surplus(false, &mut out, &allowance), 0);
         assert_eq!(allowance.blocks.load(Relaxed), 1, "leave goes with what nobody wanted");
+        allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn leave_that_is_not_used_goes() {
+        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        (0..3).for_each(|_| allow_one(&allowance));
+        let look = |backlog: &mut Backlog| {
+            backlog.return_unused(&allowance);
+            allowance.blocks.load(Relaxed)
+        };
+        assert!(backlog.give(&batch(1)[..full()], &allowance));
+        assert_eq!(look(&mut backlog), 3, "the program may not have come to use it");
+        assert_eq!(look(&mut backlog), 1);
+        assert_eq!(backlog.take(&mut [Addr(0); MAX_BATCH]), full());
+        assert_eq!(look(&mut backlog), 1, "it was used since the last look");
+        assert_eq!((look(&mut backlog), look(&mut backlog)), (1, 0));
         allowance.withdraw_all(CLASS);
     }
 

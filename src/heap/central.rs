@@ -410,9 +410,13 @@ pub(crate) fn trim_transfers(everything: bool) {
     }
 }
 
-/// Returns to the spans the blocks of a backlog that nobody has wanted since the last call, or all of them.
+/// Returns to the spans the blocks of a backlog that nobody has wanted since the last call, or all of them, and to the
+/// other classes the leave to keep blocks that this one does not use.
 fn trim_backlog(class: usize, everything: bool) {
     let central = &CENTRALS[class];
+    if central.allowance.is_given() {
+        central.transfer.lock().backlog.return_unused(&central.allowance);
+    }
     while central.transferred.load(Relaxed) != 0 {
         let mut batch = [Addr(0); MAX_BATCH];
         let mut transfer = central.transfer.lock();
