@@ -78,7 +78,7 @@ options! {
     CpuCache "cpu_cache" = "3MiB", Unit::Bytes, "most memory that the cache of one CPU may hold";
     Limit "limit" = "0", Unit::BytesOrAuto, "soft limit of memory held: free pages go back at once above it; auto takes 90 % of the cgroup's";
     HardLimit "hard_limit" = "0", Unit::Bytes, "memory held beyond which requests fail; 0 is none";
-    Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for heaps that have grown, or always";
+    Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for grown heaps and large blocks, or always";
     Scavenge "scavenge" = "1", Unit::Flag, "give free pages back to the kernel";
     ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
     Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";

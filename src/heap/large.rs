@@ -5,7 +5,7 @@ use super::span::{self, Span, State};
 use super::{diagnose::Operation, fork, maintenance, mcache, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
-use crate::sys::memory::{self, MoveError};
+use crate::sys::memory::MoveError;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper
@@ -157,11 +157,16 @@ pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<
     if old * PAGE_BYTES < MOVE_BY_TABLES_FROM_BYTES || TABLE_MOVES.load(Relaxed) >= MAX_TABLE_MOVES {
         return None;
     }
-    let (target, _) = alloc_span(new, 1)?;
-    // SAFETY: both ranges are spans that this thread owns, the target is at least as long, and what the
-    // target held is of no interest.
-    match unsafe { memory::move_pages(span.base(), old * PAGE_BYTES, target.base()) } {
+    let (target, is_zero) = alloc_span(new, 1)?;
+    // SAFETY: both spans are this thread's, the target is at least as long, and what it held is of no interest.
+    match unsafe { pages::move_pages(span, target) } {
         Ok(()) => {}
+        // As idle pages, which they never were, they would be given back, and missed by the copy that follows.
+        Err(MoveError::Refused) if is_zero => {
+            count_out(new);
+            pages::free_unbacked_span(target);
+            return None;
+        }
         Err(MoveError::Refused) => {
             release(target);
             return None;

@@ -7,6 +7,7 @@ use super::{page_map, tiny, tracking};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::config::{self, Key};
 use crate::sync::{Mutex, Rank};
+use crate::sys::memory::{self, MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 static SPACE: AddressSpace = AddressSpace::new();
@@ -74,7 +75,26 @@ pub(super) fn free_pages(page: PageId, pages: usize) {
 pub(super) fn free_unbacked_span(span: &'static Span) {
     let (page, pages) = (span.page(), span.pages());
     span.end();
+    SPACE.avoid_refill(page, pages);
     HEAP.lock().free_unbacked(page, pages);
+}
+
+/// Moves the pages of a span to the beginning of another one, which is at least as long, by their page-table entries.
+///
+/// # Safety
+/// The spans must be this thread's, and nobody may use what the target holds.
+pub(super) unsafe fn move_pages(from: &'static Span, to: &'static Span) -> Result<(), MoveError> {
+    let range_of = |span: &Span| span.page().index()..span.page().index() + from.pages();
+    let was_unified = SPACE.unify_advice(range_of(from));
+    // SAFETY: passed on to the caller.
+    let moved = unsafe { memory::move_pages(from.base(), from.pages() * PAGE_BYTES, to.base()) };
+    if moved.is_ok() {
+        SPACE.renew_advice(range_of(to));
+    }
+    if was_unified {
+        SPACE.renew_advice(range_of(from));
+    }
+    moved
 }
 
 /// Lengthens a run in place, from `pages` to `new_pages`; `false` if the pages behind it are not free.

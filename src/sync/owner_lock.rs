@@ -28,11 +28,12 @@ impl OwnerLock {
     /// Waits for the lock and takes it, until the guard is dropped in this thread. Waits for ever if this thread
     /// [holds it](Self::is_held_here).
     pub(crate) fn lock(&self) -> OwnerGuard<'_> {
-        rank::acquire(self.rank);
         let own = thread_id();
         while let Err(holder) = self.holder.compare_exchange(NOBODY, own, Acquire, Relaxed) {
             futex::wait(&self.holder, holder);
         }
+        // Not before the wait, in which a signal handler may come here, too.
+        rank::acquire(self.rank);
         OwnerGuard(self)
     }
 

@@ -147,7 +147,7 @@ impl Warmth {
     const FIRST_KIB: u64 = 512 << 10;
     /// For the program itself and its libraries.
     const LEAST_KIB: u64 = 32 << 10;
-    /// A run of more than this takes long anyway, and the machine may not have much more.
+    /// A run of more than this takes long anyway.
     const MOST_KIB: u64 = 6 << 20;
 
     /// Another row begins.
@@ -160,13 +160,21 @@ impl Warmth {
         self.0.fetch_max(peak_kib as u64, Relaxed);
     }
 
-    /// For the next run, in KiB.
+    /// For the next run, in KiB: no more than half of what the machine has left.
     fn kib(&self) -> u64 {
-        match self.0.load(Relaxed) {
+        let wanted = match self.0.load(Relaxed) {
             0 => Self::FIRST_KIB,
-            peak => (peak / 2 * 3 + Self::LEAST_KIB).min(Self::MOST_KIB),
-        }
+            peak => peak / 2 * 3 + Self::LEAST_KIB,
+        };
+        wanted.min(Self::MOST_KIB).min(available_kib() / 2)
     }
+}
+
+/// Memory that can be had without swapping; 0 if the kernel does not say.
+fn available_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The right to compute, of which there is one: who is watched gives it up.

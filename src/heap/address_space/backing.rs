@@ -4,13 +4,13 @@ use super::{AVOIDS_HUGE, AddressSpace, Array, MAX_SPARSE, WANTS_HUGE, arrays::up
 use crate::{
     base::{Addr, PAGE_BYTES, align_up},
     heap::page_heap::{
-        Backing, CHUNK_BYTES, CHUNK_PAGES, CommitError, HUGE_PAGES, HugePages, LEAF, LEVELS, Layout, Limits,
-        PageHeap, PageId,
+        Backing, CHUNK_BYTES, CHUNK_PAGES, CommitError, HugePages, LEAF, LEVELS, Layout, Limits, PageHeap,
+        PageId,
     },
     heap::span::RECORD_BYTES,
     sys::{auxv, memory, syscall::Errno, time},
 };
-use core::sync::atomic::Ordering::Relaxed;
+use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 
 /// Runs from this length on, 2 MiB, take the span records of their pages with them, 32 KiB, and what fills a page of
 /// the page map: a heap that was large once would keep 1.6 % of it in these.
@@ -32,29 +32,79 @@ impl AddressSpace {
         }
     }
 
-    /// Keeps the kernel from making a huge page of what is left of one, with memory for the part that was given back:
+    /// Keeps the kernel from making a huge page of what is left of one, with memory for the pages that were given back:
     /// khugepaged does that with every huge page of which it finds a single page (`max_ptes_none`), and in minutes a
     /// heap would hold again what it had released.
-    fn avoid_refill(&self, chunk: usize) {
-        let bits = self.commits(chunk);
-        if bits.load(Relaxed) & AVOIDS_HUGE != 0 || self.sparse.load(Relaxed) >= MAX_SPARSE {
-            return;
-        }
-        if bits.fetch_or(AVOIDS_HUGE, Relaxed) & AVOIDS_HUGE == 0 {
-            self.sparse.fetch_add(1, Relaxed);
-            self.give_advice(chunk, 1, HugePages::Avoid);
+    pub(crate) fn avoid_refill(&self, page: PageId, pages: usize) {
+        let (first, end) = (page.index(), page.index() + pages);
+        // As many pages of the kernel as fit into one as entries of 8 bytes.
+        let huge_pages = auxv::kernel_page_bytes() * (auxv::kernel_page_bytes() / 8) / PAGE_BYTES;
+        if huge_pages > CHUNK_PAGES {
+            (first / CHUNK_PAGES..end.div_ceil(CHUNK_PAGES)).for_each(|chunk| self.make_sparse(chunk));
+        } else {
+            let cut = [first, end].into_iter().filter(|edge| !edge.is_multiple_of(huge_pages));
+            cut.for_each(|edge| self.make_sparse(edge / CHUNK_PAGES));
         }
     }
 
-    fn give_advice(&self, first: usize, count: usize, huge: HugePages) {
+    fn make_sparse(&self, chunk: usize) {
+        if self.advice_for(chunk) != Some(HugePages::Use) || self.sparse.load(Relaxed) >= MAX_SPARSE {
+            return;
+        }
+        if self.commits(chunk).fetch_or(AVOIDS_HUGE, Relaxed) & AVOIDS_HUGE == 0 {
+            self.sparse.fetch_add(1, Relaxed);
+            self.give_advice(chunk * CHUNK_PAGES..(chunk + 1) * CHUNK_PAGES, HugePages::Avoid);
+        }
+    }
+
+    /// What holds for a chunk that was advised to have huge pages when the heap grew by it; `None` for others.
+    fn advice_for(&self, chunk: usize) -> Option<HugePages> {
+        match self.commits(chunk).load(Relaxed) & (WANTS_HUGE | AVOIDS_HUGE) {
+            WANTS_HUGE => Some(HugePages::Use),
+            0 | AVOIDS_HUGE => None,
+            _ => Some(HugePages::Avoid),
+        }
+    }
+
+    /// Gives the advice that holds for the chunks of the pages once more: `mremap` brings that of its source along.
+    pub(crate) fn renew_advice(&self, pages: Range<usize>) {
+        let mut at = pages.start;
+        while at < pages.end {
+            let advice = self.advice_for(at / CHUNK_PAGES);
+            let from = at;
+            while at < pages.end && self.advice_for(at / CHUNK_PAGES) == advice {
+                at = (at / CHUNK_PAGES + 1) * CHUNK_PAGES;
+            }
+            if let Some(advice) = advice {
+                self.give_advice(from..at.min(pages.end), advice);
+            }
+        }
+    }
+
+    /// Makes one mapping of pages that are several because of different advice, as `mremap` needs it; whether that was
+    /// so. Then [`Self::renew_advice`] must follow.
+    pub(crate) fn unify_advice(&self, pages: Range<usize>) -> bool {
+        if self.sparse.load(Relaxed) == 0 {
+            return false;
+        }
+        let has = |advice| move |chunk: usize| self.advice_for(chunk) == advice;
+        let mut chunks = pages.start / CHUNK_PAGES..pages.end.div_ceil(CHUNK_PAGES);
+        let differ = !chunks.clone().any(has(None)) && chunks.any(has(Some(HugePages::Avoid)));
+        if differ {
+            self.give_advice(pages, HugePages::Use);
+        }
+        differ
+    }
+
+    fn give_advice(&self, pages: Range<usize>, huge: HugePages) {
         let advice = match huge {
             HugePages::Use => libc::MADV_HUGEPAGE,
             HugePages::Avoid => libc::MADV_NOHUGEPAGE,
         };
-        let at = self.base().plus(first * CHUNK_BYTES);
+        let at = self.base().plus(pages.start * PAGE_BYTES);
         // A kernel without huge pages refuses, which leaves things as they are.
         // SAFETY: the chunks were committed by us; the advice changes no contents.
-        let _ = unsafe { memory::advise(at, count * CHUNK_BYTES, advice) };
+        let _ = unsafe { memory::advise(at, pages.len() * PAGE_BYTES, advice) };
     }
 
     /// Where the page heap's arrays lie.
@@ -110,25 +160,27 @@ impl Backing for AddressSpace {
         // SAFETY: the page heap has taken the pages out of its bits, so nobody uses what they hold.
         let released =
             unsafe { memory::advise(self.address_of(page), pages * PAGE_BYTES, libc::MADV_DONTNEED) }.is_ok();
-        for edge in [page.index(), page.index() + pages] {
-            if released && !edge.is_multiple_of(HUGE_PAGES) {
-                self.avoid_refill(edge / CHUNK_PAGES);
-            }
+        if released {
+            self.avoid_refill(page, pages);
         }
         released
     }
 
-    fn reuse(&self, chunk: usize) {
+    fn reuse(&self, chunks: Range<usize>) {
         // Without any such chunk the array is not read: a small process has no page for it.
         if self.sparse.load(Relaxed) == 0 {
             return;
         }
-        let bits = self.commits(chunk);
-        if bits.load(Relaxed) & (AVOIDS_HUGE | WANTS_HUGE) == AVOIDS_HUGE | WANTS_HUGE {
-            bits.fetch_and(!AVOIDS_HUGE, Relaxed);
+        let mut changed = false;
+        for chunk in chunks.clone().filter(|&chunk| self.advice_for(chunk) == Some(HugePages::Avoid)) {
+            self.commits(chunk).fetch_and(!AVOIDS_HUGE, Relaxed);
             self.sparse.fetch_sub(1, Relaxed);
-            self.give_advice(chunk, 1, HugePages::Use);
+            changed = true;
         }
+        if !changed {
+            return;
+        }
+        self.renew_advice(chunks.start * CHUNK_PAGES..chunks.end * CHUNK_PAGES);
     }
 
     fn advise(&self, first: usize, count: usize, huge: HugePages) {
@@ -137,7 +189,7 @@ impl Backing for AddressSpace {
                 self.commits(chunk).fetch_or(WANTS_HUGE, Relaxed);
             }
         }
-        self.give_advice(first, count, huge);
+        self.give_advice(first * CHUNK_PAGES..(first + count) * CHUNK_PAGES, huge);
     }
 
     fn metadata_bytes(&self) -> usize {

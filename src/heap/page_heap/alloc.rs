@@ -1,7 +1,7 @@
 //! Taking and freeing runs of pages.
 
 use super::grow::HUGE_REQUEST_PAGES;
-use super::{CHUNK_PAGES, HINTED_PAGES, PageHeap, PageId, Run, tree::parts};
+use super::{Backing, CHUNK_PAGES, HINTED_PAGES, LEAF, PageHeap, PageId, Run, tree::parts};
 use crate::base::align_up;
 
 impl PageHeap {
@@ -88,7 +88,7 @@ impl PageHeap {
     fn take(&mut self, page: usize, pages: usize) -> Run {
         let (idle, turned) = self.take_bits(page, pages);
         if turned {
-            self.reuse_chunks(page, pages);
+            self.note_turned(page, pages);
         }
         self.note_refault(page, pages, idle);
         self.stats.in_use += pages;
@@ -97,12 +97,39 @@ impl PageHeap {
         Run { page: PageId::new(page), pages, zeroed: idle == 0 }
     }
 
-    /// Tells the system of chunks whose use has changed as a whole.
+    /// Tells the system of the chunks that were all free before the run was taken, and of those that are all taken now.
     #[cold]
-    fn reuse_chunks(&self, page: usize, pages: usize) {
-        if let Some(backing) = self.backing {
-            parts(page, pages).for_each(|(chunk, ..)| backing.reuse(chunk));
+    fn note_turned(&mut self, page: usize, pages: usize) {
+        let Some(backing) = self.backing else { return };
+        let mut turned = 0..0;
+        for (chunk, from, len) in parts(page, pages) {
+            if !self.has_turned(backing, chunk, from, len) {
+                continue;
+            }
+            if turned.end != chunk {
+                backing.reuse(turned);
+                turned = chunk..chunk;
+            }
+            turned.end += 1;
         }
+        backing.reuse(turned);
+    }
+
+    /// Whether `chunk`, of which the pages `from .. from + len` were just taken, was all free before, or is all taken
+    /// now and no page of it is about to lose its memory. Of chunks that fill up by and by, one for each tick of the
+    /// clock: a heap at its soft limit may take and release the same page again and again.
+    fn has_turned(&mut self, backing: &dyn Backing, chunk: usize, from: usize, len: usize) -> bool {
+        let summary = self.tree.get(LEAF, chunk);
+        if summary.start() == from && summary.end() == CHUNK_PAGES - from - len {
+            return true;
+        }
+        let pages = chunk * CHUNK_PAGES..(chunk + 1) * CHUNK_PAGES;
+        let overlaps = |run: &Run| run.page.index() < pages.end && pages.start < run.page.index() + run.pages;
+        if summary.max() > 0 || self.in_transit.iter().flatten().any(overlaps) {
+            return false;
+        }
+        let now = backing.now();
+        core::mem::replace(&mut self.filled_at, now) != now
     }
 
     /// Takes a free run out of the bits; returns what [`Tree::take`](super::tree::Tree::take) does.

@@ -47,11 +47,11 @@ pub(crate) use chunk::{CHUNK_BYTES, CHUNK_PAGES, Chunk};
 pub(crate) use driver::{alloc_run, extend_run, free_run, release_excess, scavenge};
 use policy::Policy;
 pub(crate) use policy::{Limits, Thp};
-pub(crate) use scavenge::HUGE_PAGES;
 pub(crate) use summary::{LEAF, LEVELS, Summary};
 pub(crate) use tree::entries;
 
 use crate::base::{Addr, PAGE_BYTES};
+use core::ops::Range;
 use tree::Tree;
 
 /// The longest run that has a hint of its own.
@@ -118,13 +118,13 @@ pub(crate) trait Backing: Sync {
     /// [`CommitError::Taken`] the arrays are usable all the same; what it has done is not undone.
     fn commit(&self, first: usize, count: usize) -> Result<(), CommitError>;
 
-    /// Gives the memory behind the pages back; they read as zeros afterwards. `false` if refused. Where that leaves
-    /// a part of a huge page, the chunk has no huge pages from then on.
+    /// Gives the memory behind the pages back; they read as zeros afterwards. `false` if refused. A chunk where that
+    /// leaves a part of a huge page has none from then on.
     fn release(&self, page: PageId, pages: usize) -> bool;
 
-    /// A chunk that was free as a whole is used again, or one is all in use: it may have huge pages once more, if it
+    /// Chunks that were free as a whole are used again, or are all in use: they may have huge pages once more, if they
     /// had been advised to.
-    fn reuse(&self, chunk: usize);
+    fn reuse(&self, chunks: Range<usize>);
 
     /// Advises on chunks that have just been committed and never touched.
     fn advise(&self, first: usize, count: usize, huge: HugePages);
@@ -195,6 +195,8 @@ pub(crate) struct PageHeap {
     /// The base's address as a page number, for alignments larger than the base's own.
     first_page: usize,
     in_transit: [Option<Run>; TRANSIT_SLOTS],
+    /// When the system was last told of a chunk that had filled up.
+    filled_at: u64,
     stats: PageStats,
     policy: Policy,
 }
@@ -215,6 +217,7 @@ impl PageHeap {
             least_release: 1,
             first_page: 0,
             in_transit: [None; TRANSIT_SLOTS],
+            filled_at: 0,
             stats: PageStats {
                 mapped: 0,
                 in_use: 0,

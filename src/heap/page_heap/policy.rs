@@ -10,8 +10,8 @@
 //! every WINDOW_NS:  keep no more than use went up and down by in the last two windows
 //! ```
 //!
-//! So growing once, however far, keeps nothing; swinging pays for its second round only, and keeps the swing for as
-//! long as it goes on.
+//! So growing once, however far, keeps nothing, unless it gives back on the way what it then takes again, as a vector
+//! does that grows by copies; swinging pays for its second round only, and keeps the swing for as long as it goes on.
 
 use crate::{
     base::PAGE_BYTES,

@@ -12,7 +12,7 @@ use super::{CHUNK_PAGES, PageHeap, PageId, Run, SCAVENGE_PASSES, chunk};
 use crate::base::PAGE_BYTES;
 
 /// Pages in a huge page (2 MiB).
-pub(crate) const HUGE_PAGES: usize = (2 << 20) / PAGE_BYTES;
+const HUGE_PAGES: usize = (2 << 20) / PAGE_BYTES;
 /// Pages in a quantum: 64 KiB, the Go scavenger's, where a system call costs little against what it gives.
 const QUANTUM_PAGES: usize = (64 << 10) / PAGE_BYTES;
 const GRANULES: [usize; SCAVENGE_PASSES] = [HUGE_PAGES, QUANTUM_PAGES, 1];

@@ -32,8 +32,8 @@ impl Backing for Made {
     fn release(&self, _: PageId, _: usize) -> bool {
         !self.refuses.load(Relaxed)
     }
-    fn reuse(&self, chunk: usize) {
-        self.reused.lock().unwrap().push(chunk);
+    fn reuse(&self, chunks: Range<usize>) {
+        self.reused.lock().unwrap().extend(chunks);
     }
     fn advise(&self, first: usize, count: usize, huge: HugePages) {
         self.advice.lock().unwrap().push((first, count, huge));

@@ -117,6 +117,17 @@ fn the_system_hears_of_chunks_that_are_used_anew_and_of_full_ones() {
     assert!(reused().is_empty());
     heap.free(first.page, 10);
     heap.free(last.page, 1);
+    // Into the second chunk: only that one was free.
     heap.alloc(10, 1).unwrap();
     assert_eq!(reused(), [0]);
+    heap.alloc(CHUNK_PAGES - 11, 1).unwrap();
+    os.now.fetch_add(1, Relaxed);
+    let across = heap.alloc(2, 1).unwrap();
+    assert_eq!((across.page.index(), reused()), (CHUNK_PAGES - 1, vec![0, 1]));
+    heap.free(across.page, 2);
+    heap.free(first.page, 10);
+    heap.alloc(2, 1).unwrap();
+    assert!(reused().is_empty());
+    assert_eq!(heap.alloc(CHUNK_PAGES, 1).unwrap().page.index(), CHUNK_PAGES - 1);
+    assert_eq!(reused(), [1], "not the first, which has holes");
 }
