@@ -5,7 +5,7 @@ use super::span::{self, Span, State};
 use super::{diagnose::Operation, fork, maintenance, mcache, pages, run_cache};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::heap::size_class::LARGE_PAGES;
-use crate::sys::memory::MoveError;
+use crate::sys::{auxv::kernel_page_bytes, memory::MoveError};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Spans of large objects and their pages, with those that wait for their next use, packed: objects in the upper
@@ -150,26 +150,33 @@ pub(super) fn resize_in_place(span: &'static Span, bytes: usize) -> bool {
     true
 }
 
-/// Moves a large object to a longer run by moving its page-table entries, if that pays and works. The
-/// object's contents are at the new address; the old one is free.
+/// Moves a large object to a longer run by moving its page-table entries, if that pays; where the kernel refuses, by a
+/// copy. The object's contents are at the new address; the old one is free.
 pub(super) fn grow_by_moving_pages(span: &'static Span, bytes: usize) -> Option<Addr> {
     let (old, new) = (span.pages(), pages_for(bytes)?);
-    if old * PAGE_BYTES < MOVE_BY_TABLES_FROM_BYTES || TABLE_MOVES.load(Relaxed) >= MAX_TABLE_MOVES {
+    // Of a kernel page that is larger than ours, a neighbour may have a part.
+    if old * PAGE_BYTES < MOVE_BY_TABLES_FROM_BYTES
+        || TABLE_MOVES.load(Relaxed) >= MAX_TABLE_MOVES
+        || kernel_page_bytes() > PAGE_BYTES
+    {
         return None;
     }
-    let (target, is_zero) = alloc_span(new, 1)?;
+    let (target, _) = alloc_span(new, 1)?;
     // SAFETY: both spans are this thread's, the target is at least as long, and what it held is of no interest.
     match unsafe { pages::move_pages(span, target) } {
         Ok(()) => {}
-        // As idle pages, which they never were, they would be given back, and missed by the copy that follows.
-        Err(MoveError::Refused) if is_zero => {
-            count_out(new);
-            pages::free_unbacked_span(target);
-            return None;
-        }
         Err(MoveError::Refused) => {
-            release(target);
-            return None;
+            // SAFETY: two spans of this thread, of which the second is longer.
+            unsafe {
+                core::ptr::copy_nonoverlapping(
+                    span.base().ptr::<u8>(),
+                    target.base().ptr(),
+                    old * PAGE_BYTES,
+                );
+            }
+            span.change_state(State::Large, State::Free);
+            release(span);
+            return Some(target.base());
         }
         Err(MoveError::TargetLost) => {
             // Somebody else's mapping may lie there by now: nobody gets these pages any more, and this is

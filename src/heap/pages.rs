@@ -1,7 +1,7 @@
 //! The process's one page heap, and spans made from its runs.
 
 use super::address_space::{AddressSpace, Array};
-use super::page_heap::{self, PageHeap, PageId, PageStats};
+use super::page_heap::{self, HugePages, PageHeap, PageId, PageStats};
 use super::span::{self, Span, State};
 use super::{page_map, tiny, tracking};
 use crate::base::{Addr, PAGE_BYTES};
@@ -75,8 +75,10 @@ pub(super) fn free_pages(page: PageId, pages: usize) {
 pub(super) fn free_unbacked_span(span: &'static Span) {
     let (page, pages) = (span.page(), span.pages());
     span.end();
+    let mut heap = HEAP.lock();
+    heap.free_unbacked(page, pages);
+    // Under the lock, or a chunk that fills up meanwhile would be advised in the other order.
     SPACE.avoid_refill(page, pages);
-    HEAP.lock().free_unbacked(page, pages);
 }
 
 /// Moves the pages of a span to the beginning of another one, which is at least as long, by their page-table entries.
@@ -88,11 +90,13 @@ pub(super) unsafe fn move_pages(from: &'static Span, to: &'static Span) -> Resul
     let was_unified = SPACE.unify_advice(range_of(from));
     // SAFETY: passed on to the caller.
     let moved = unsafe { memory::move_pages(from.base(), from.pages() * PAGE_BYTES, to.base()) };
+    let _advice_stays = HEAP.lock();
     if moved.is_ok() {
-        SPACE.renew_advice(range_of(to));
+        // Chunks without advice of their own had better have no huge pages than the source's for good.
+        SPACE.renew_advice(range_of(to), Some(HugePages::Avoid));
     }
     if was_unified {
-        SPACE.renew_advice(range_of(from));
+        SPACE.renew_advice(range_of(from), None);
     }
     moved
 }

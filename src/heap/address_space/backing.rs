@@ -51,9 +51,12 @@ impl AddressSpace {
         if self.advice_for(chunk) != Some(HugePages::Use) || self.sparse.load(Relaxed) >= MAX_SPARSE {
             return;
         }
+        // Counted first, so that whoever takes the bit back finds it counted.
+        self.sparse.fetch_add(1, Relaxed);
         if self.commits(chunk).fetch_or(AVOIDS_HUGE, Relaxed) & AVOIDS_HUGE == 0 {
-            self.sparse.fetch_add(1, Relaxed);
             self.give_advice(chunk * CHUNK_PAGES..(chunk + 1) * CHUNK_PAGES, HugePages::Avoid);
+        } else {
+            self.sparse.fetch_sub(1, Relaxed);
         }
     }
 
@@ -66,8 +69,9 @@ impl AddressSpace {
         }
     }
 
-    /// Gives the advice that holds for the chunks of the pages once more: `mremap` brings that of its source along.
-    pub(crate) fn renew_advice(&self, pages: Range<usize>) {
+    /// Gives the advice that holds for the chunks of the pages once more, `otherwise` where none does: `mremap` brings
+    /// that of its source along.
+    pub(crate) fn renew_advice(&self, pages: Range<usize>, otherwise: Option<HugePages>) {
         let mut at = pages.start;
         while at < pages.end {
             let advice = self.advice_for(at / CHUNK_PAGES);
@@ -75,7 +79,7 @@ impl AddressSpace {
             while at < pages.end && self.advice_for(at / CHUNK_PAGES) == advice {
                 at = (at / CHUNK_PAGES + 1) * CHUNK_PAGES;
             }
-            if let Some(advice) = advice {
+            if let Some(advice) = advice.or(otherwise) {
                 self.give_advice(from..at.min(pages.end), advice);
             }
         }
@@ -88,8 +92,9 @@ impl AddressSpace {
             return false;
         }
         let has = |advice| move |chunk: usize| self.advice_for(chunk) == advice;
-        let mut chunks = pages.start / CHUNK_PAGES..pages.end.div_ceil(CHUNK_PAGES);
-        let differ = !chunks.clone().any(has(None)) && chunks.any(has(Some(HugePages::Avoid)));
+        let chunks = pages.start / CHUNK_PAGES..pages.end.div_ceil(CHUNK_PAGES);
+        let any = |advice| chunks.clone().any(has(advice));
+        let differ = any(Some(HugePages::Avoid)) && any(Some(HugePages::Use)) && !any(None);
         if differ {
             self.give_advice(pages, HugePages::Use);
         }
@@ -180,7 +185,7 @@ impl Backing for AddressSpace {
         if !changed {
             return;
         }
-        self.renew_advice(chunks.start * CHUNK_PAGES..chunks.end * CHUNK_PAGES);
+        self.renew_advice(chunks.start * CHUNK_PAGES..chunks.end * CHUNK_PAGES, None);
     }
 
     fn advise(&self, first: usize, count: usize, huge: HugePages) {
