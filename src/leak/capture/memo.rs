@@ -85,15 +85,15 @@ impl Frame {
         Self { pc, sp, bp, bp_at, bp_word: 0 }
     }
 
-    /// Whether the walk from the frame before leads here.
+    /// Zero if the walk from the frame before leads here.
     ///
     /// # Safety
-    /// The walk did so when the frame was noted, and the frame before is one of the running stack.
+    /// The two words that the step from the frame before reads must be readable.
     #[inline(always)]
-    unsafe fn is_reached(&self) -> bool {
-        // SAFETY: the step from the frame before reads these two words.
+    unsafe fn difference(&self) -> usize {
+        // SAFETY: passed on to the caller.
         let (pc, bp_word) = unsafe { (stack::load(self.sp - size_of::<usize>()), stack::load(self.bp_at)) };
-        (pc ^ self.pc) | (bp_word ^ self.bp_word) == 0
+        (pc ^ self.pc) | (bp_word ^ self.bp_word)
     }
 }
 
@@ -116,16 +116,65 @@ pub(super) struct Memo {
     /// The number of the stack in the depot and which frames it has, 0 and none if not known.
     pub(super) id: StackId,
     pub(super) id_frames: (usize, usize),
-    frames: [MaybeUninit<Frame>; CAPACITY],
+    frames: Frames,
     /// The same frames' addresses, as the depot wants them.
     addresses: [usize; CAPACITY],
     /// For each frame the sum of the addresses of itself and all outer ones, each times its number's power of
     /// the hash's base, and zero behind the last. The hash of some frames is a difference of two of these times
     /// an inverse power: no product waits for another.
     sums: [u64; CAPACITY + 1],
-    /// Frames of a walk that has not met the memo yet, innermost first.
-    fresh: [MaybeUninit<Frame>; CAPACITY],
-    fresh_len: usize,
+    fresh: Fresh,
+}
+
+/// Frames of which those from some number on are written, the outermost last.
+pub(super) struct Frames([MaybeUninit<Frame>; CAPACITY]);
+
+/// Frames of a walk that has not met the memo yet, innermost first.
+pub(super) struct Fresh {
+    frames: [MaybeUninit<Frame>; CAPACITY],
+    /// How many are written.
+    pub(super) len: usize,
+}
+
+impl Frames {
+    #[inline(always)]
+    fn get(&self, number: usize) -> Frame {
+        // SAFETY: the numbers in use are those of frames that are written.
+        unsafe { self.0[number].assume_init() }
+    }
+
+    /// The stack pointer of frame `number`, the highest of all for the number behind the last.
+    #[inline(always)]
+    pub(super) fn sp_of(&self, number: usize) -> usize {
+        if number < CAPACITY { self.get(number).sp } else { usize::MAX }
+    }
+
+    /// The first frame from `number` on that lies at or above `sp`.
+    #[inline(always)]
+    pub(super) fn seek(&self, mut number: usize, sp: usize) -> usize {
+        while number < CAPACITY && self.get(number).sp < sp {
+            number += 1;
+        }
+        number
+    }
+
+    /// Whether frame `number` has these registers.
+    #[inline(always)]
+    pub(super) fn is_at(&self, number: usize, pc: usize, sp: usize, bp: usize) -> bool {
+        if number >= CAPACITY {
+            return false;
+        }
+        let frame = self.get(number);
+        (frame.sp ^ sp) | (frame.pc ^ pc) | (frame.bp ^ bp) == 0
+    }
+}
+
+impl Fresh {
+    /// The places of the first `most` frames.
+    #[inline(always)]
+    pub(super) fn room(&mut self, most: usize) -> &mut [MaybeUninit<Frame>] {
+        &mut self.frames[..most.min(CAPACITY)]
+    }
 }
 
 /// All memos. All zeros are memos that belong to no thread.
@@ -219,38 +268,41 @@ impl Memo {
     /// Frame `number`, from `start` on.
     #[inline(always)]
     pub(super) fn frame(&self, number: usize) -> Frame {
-        // SAFETY: frames from `start` on are written.
-        unsafe { self.frames[number].assume_init() }
+        self.frames.get(number)
     }
 
-    /// The first frame from `number` on that lies at or above `sp`.
+    /// The frames of the last walk, those from `start` on, and those of this one.
     #[inline(always)]
-    pub(super) fn seek(&self, mut number: usize, sp: usize) -> usize {
-        while number < CAPACITY && self.frame(number).sp < sp {
-            number += 1;
-        }
-        number
-    }
-
-    /// Whether frame `number` has these registers.
-    #[inline(always)]
-    pub(super) fn is_at(&self, number: usize, pc: usize, sp: usize, bp: usize) -> bool {
-        if number >= CAPACITY {
-            return false;
-        }
-        let frame = self.frame(number);
-        (frame.sp ^ sp) | (frame.pc ^ pc) | (frame.bp ^ bp) == 0
+    pub(super) fn parts(&mut self) -> (&Frames, &mut Fresh) {
+        (&self.frames, &mut self.fresh)
     }
 
     /// How far the stack is the same outwards of frame `number`, a frame of the running stack: the number of
     /// the first frame that is not reached, `end` if all below are. Reads nothing above `limit`.
     #[inline(always)]
     pub(super) fn same_up_to(&self, number: usize, end: usize, limit: usize) -> usize {
+        /// Frames compared before the first branch that depends on them.
+        const BLOCK: usize = 4;
         let mut next = number + 1;
+        // SAFETY: frames from `start` on are written.
+        let frames = unsafe { self.frames.0.get(next..end).unwrap_or(&[]).assume_init_ref() };
+        for block in frames.chunks_exact(BLOCK) {
+            // Stack pointers rise outwards, so that the last one is the highest.
+            if block[BLOCK - 1].sp > limit {
+                break;
+            }
+            // SAFETY: all these places lie between the stack pointer of frame `number` and `limit`, or are
+            // this program's own.
+            let differences = block.iter().map(|frame| unsafe { frame.difference() });
+            if differences.fold(0, |all, one| all | one) != 0 {
+                break;
+            }
+            next += BLOCK;
+        }
         while next < end {
             let frame = self.frame(next);
-            // SAFETY: the caller's promise for the first frame, and this comparison for the others.
-            if frame.sp > limit || !unsafe { frame.is_reached() } {
+            // SAFETY: as above.
+            if frame.sp > limit || unsafe { frame.difference() } != 0 {
                 break;
             }
             next += 1;
@@ -261,7 +313,7 @@ impl Memo {
     /// Begins a walk.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
-        self.fresh_len = 0;
+        self.fresh.len = 0;
         self.walks = self.walks.wrapping_add(1);
     }
 
@@ -273,15 +325,15 @@ impl Memo {
     /// Frames of the walk that are not in the memo.
     #[inline(always)]
     pub(super) fn fresh(&self) -> usize {
-        self.fresh_len
+        self.fresh.len
     }
 
     /// Adds a frame of the walk; `false` if there are too many.
     #[inline(always)]
     pub(super) fn add(&mut self, frame: Frame) -> bool {
-        let Some(place) = self.fresh.get_mut(self.fresh_len) else { return false };
+        let Some(place) = self.fresh.frames.get_mut(self.fresh.len) else { return false };
         place.write(frame);
-        self.fresh_len += 1;
+        self.fresh.len += 1;
         true
     }
 
@@ -289,15 +341,15 @@ impl Memo {
     /// of the inner ones.
     #[inline(always)]
     pub(super) fn join(&mut self, met: usize) {
-        if self.fresh_len == 0 && met == self.start {
+        if self.fresh.len == 0 && met == self.start {
             return;
         }
-        let met = if self.fresh_len <= met { met } else { self.drop_outermost(met) };
+        let met = if self.fresh.len <= met { met } else { self.drop_outermost(met) };
         self.id_frames = (0, 0);
-        self.start = met - self.fresh_len;
-        let (from, to) = (self.fresh.as_ptr(), &raw mut self.frames[self.start..met]);
+        self.start = met - self.fresh.len;
+        let (from, to) = (self.fresh.frames.as_ptr(), &raw mut self.frames.0[self.start..met]);
         // SAFETY: the ranges are as long as each other, and of different arrays.
-        unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), self.fresh_len) };
+        unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), self.fresh.len) };
         self.sum_up(met);
     }
 
@@ -305,11 +357,14 @@ impl Memo {
     #[inline(always)]
     fn sum_up(&mut self, end: usize) {
         let mut sum = self.sums[end];
-        for number in (self.start..end).rev() {
-            let pc = self.frame(number).pc;
-            sum = sum.wrapping_add((pc as u64).wrapping_mul(POWERS[number]));
-            self.addresses[number] = pc;
-            self.sums[number] = sum;
+        let numbers = self.start..end;
+        let (sums, addresses) = (&mut self.sums[numbers.clone()], &mut self.addresses[numbers.clone()]);
+        let places = sums.iter_mut().zip(addresses).zip(&POWERS[numbers.clone()]).zip(&self.frames.0[numbers]);
+        for (((place, address), power), frame) in places.rev() {
+            // SAFETY: frames from `start` on are written.
+            let pc = unsafe { frame.assume_init_ref() }.pc;
+            sum = sum.wrapping_add((pc as u64).wrapping_mul(*power));
+            (*place, *address) = (sum, pc);
         }
     }
 
@@ -317,8 +372,8 @@ impl Memo {
     /// of frame `met`.
     #[cold]
     fn drop_outermost(&mut self, met: usize) -> usize {
-        let by = self.fresh_len - met;
-        self.frames.copy_within(met..CAPACITY - by, met + by);
+        let by = self.fresh.len - met;
+        self.frames.0.copy_within(met..CAPACITY - by, met + by);
         self.is_whole = false;
         self.start = met + by;
         self.sum_up(CAPACITY);

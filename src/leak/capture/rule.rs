@@ -56,11 +56,21 @@ const OFFSET_BIAS: i32 = 1 << (BITS - OFFSET_SHIFT - 1);
 /// Stack slots and frames are multiples of this.
 const SLOT_BYTES: u32 = 8;
 
+/// Bytes from the frame pointer to the CFA in a frame of [`Packed::FRAME_POINTER`], and from where the caller's is
+/// saved.
+pub(super) const FRAME_POINTER_CFA: usize = 16;
+
 const _: () = assert!(BELOW_SHIFT < BITS && KIND_SP != 0);
 
 impl Packed {
     /// No rule.
     pub(super) const NONE: Self = Self(0);
+    /// The rule of a frame with a frame pointer, behind its prologue: the caller's frame pointer where the frame
+    /// pointer points, the return address above.
+    pub(super) const FRAME_POINTER: Self = {
+        const SLOTS: u64 = FRAME_POINTER_CFA as u64 / SLOT_BYTES as u64;
+        Self(KIND_BP | SLOTS << KIND_BITS | SLOTS << BELOW_SHIFT)
+    };
 
     /// Packs a rule; one whose numbers are too large or odd is called [`Rule::Complex`].
     pub(super) fn new(rule: Rule) -> Self {

@@ -16,7 +16,7 @@ use super::{
     expression::{self, Inputs},
     memo::{self, Frame, Memo},
     modules,
-    rule::{Base, Packed, Rule},
+    rule::{Base, FRAME_POINTER_CFA, Packed, Rule},
     stack::{self, Range},
     statistics,
     table::{ADDRESS_BITS, Key, Place, Table},
@@ -333,52 +333,75 @@ unsafe fn run_to_memo(
     enough: usize,
 ) -> Stop {
     let Position { mut pc, mut sp, mut bp, mut place, mut callee } = *at;
+    let (known, fresh) = memo.parts();
+    let mut len = fresh.len;
+    let room = fresh.room(enough);
+    // Below this the stack can't meet the memo.
+    let mut next_sp = known.sp_of(*next);
     let stop = loop {
-        *next = memo.seek(*next, sp);
-        if memo.is_at(*next, pc, sp, bp) {
-            break Stop::Met(*next);
+        if sp >= next_sp {
+            *next = known.seek(*next, sp);
+            if known.is_at(*next, pc, sp, bp) {
+                break Stop::Met(*next);
+            }
+            next_sp = known.sp_of(*next);
         }
         let key = Key::new(pc);
         let mut entry = rules.entry(place);
-        if !entry.rule_for(key).is_frame() {
-            // Not in the slot that the address prefers: in the one where it was found the last time?
-            let predicted = rules.predicted(callee);
-            entry = rules.entry(predicted);
+        let has_bp = bp.wrapping_sub(sp) < end.wrapping_sub(sp);
+        // The rule of every frame that keeps a frame pointer. Said in so many numbers it spares the next loads
+        // from waiting for this one: the processor goes on while the comparison is still to come.
+        let below = if entry.rule_for(key) == Packed::FRAME_POINTER && has_bp && bp.wrapping_add(FRAME_POINTER_CFA) <= end {
+            let Some(slot) = room.get_mut(len) else { break Stop::Enough };
+            slot.write(*frame);
+            len += 1;
+            sp = bp.wrapping_add(FRAME_POINTER_CFA);
+            // SAFETY: `bp` lies at or above the stack pointer and 16 bytes below `end`.
+            (bp, pc) = unsafe { (stack::load(bp), stack::load(sp - 8)) };
+            FRAME_POINTER_CFA
+        } else {
             if !entry.rule_for(key).is_frame() {
+                // Not in the slot that the address prefers: in the one where it was found the last time?
+                let predicted = rules.predicted(callee);
+                entry = rules.entry(predicted);
+                if !entry.rule_for(key).is_frame() {
+                    break Stop::Slow;
+                }
+                place = predicted;
+            }
+            let rule = entry.rule();
+            let base = if rule.is_on_sp() {
+                sp
+            } else if has_bp {
+                bp
+            } else {
+                break Stop::Slow;
+            };
+            // The base lies below `end`, so that adding to it can't wrap around.
+            let cfa = base.wrapping_add(rule.cfa());
+            if cfa > end {
                 break Stop::Slow;
             }
-            place = predicted;
-        }
-        let rule = entry.rule();
-        let base = if rule.is_on_sp() {
-            sp
-        } else if bp.wrapping_sub(sp) < end.wrapping_sub(sp) {
-            bp
-        } else {
-            break Stop::Slow;
+            let Some(slot) = room.get_mut(len) else { break Stop::Enough };
+            slot.write(*frame);
+            len += 1;
+            let below = rule.bp_below();
+            if below != 0 {
+                // SAFETY: as in `run`: sp <= base <= cfa - below, and cfa <= end.
+                bp = unsafe { stack::load(cfa - below) };
+            }
+            // SAFETY: as in `run`: cfa - 8 >= base.
+            pc = unsafe { stack::load(cfa - 8) };
+            sp = cfa;
+            below
         };
-        // The base lies below `end`, so that adding to it can't wrap around.
-        let cfa = base.wrapping_add(rule.cfa());
-        if cfa > end {
-            break Stop::Slow;
-        }
-        if memo.fresh() >= enough || !memo.add(*frame) {
-            break Stop::Enough;
-        }
-        let below = rule.bp_below();
-        if below != 0 {
-            // SAFETY: as in `run`: sp <= base <= cfa - below, and cfa <= end.
-            bp = unsafe { stack::load(cfa - below) };
-        }
-        // SAFETY: as in `run`: cfa - 8 >= base.
-        pc = unsafe { stack::load(cfa - 8) };
-        sp = cfa;
         *frame = Frame::plain(pc, sp, bp, below);
         callee = place;
         // Not the predicted place: this walk is made where a stack differs from the last one, and there a
         // prediction is as often wrong as not.
         place = Key::new(pc).place();
     };
+    fresh.len = len;
     *at = Position { pc, sp, bp, place, callee };
     stop
 }
