@@ -25,6 +25,29 @@ pub(super) struct Buffer {
     pub(super) items: [Item; ITEMS],
 }
 
+/// A worker's buffer: its place is looked up once and not for each item.
+pub(super) struct Owned {
+    pub(super) id: BufferId,
+    buffer: *mut Buffer,
+}
+
+impl core::ops::Deref for Owned {
+    type Target = Buffer;
+    #[inline(always)]
+    fn deref(&self) -> &Buffer {
+        // SAFETY: mapped, initialized by zeros, and by the word of who made this its alone.
+        unsafe { &*self.buffer }
+    }
+}
+
+impl core::ops::DerefMut for Owned {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Buffer {
+        // SAFETY: as above.
+        unsafe { &mut *self.buffer }
+    }
+}
+
 /// Buffers in a block of memory.
 const BLOCK_BUFFERS: usize = 256;
 /// Most blocks: 64 GiB of grey ranges.
@@ -87,14 +110,13 @@ impl Pool {
         true
     }
 
-    /// The contents of a buffer.
+    /// A buffer to work with.
     ///
     /// # Safety
-    /// The caller owns the buffer: it came from [`Self::get`] or a list and was not put back.
-    #[allow(clippy::mut_from_ref, reason = "ownership passes by number")]
-    pub(super) unsafe fn buffer(&self, id: BufferId) -> &mut Buffer {
-        // SAFETY: mapped, initialized by zeros, and the caller's alone.
-        unsafe { &mut *self.at(id) }
+    /// The caller owns the buffer: it came from [`Self::get`] or a list, and is put back, or dropped with the pool,
+    /// no sooner than this is.
+    pub(super) unsafe fn own(&self, id: BufferId) -> Owned {
+        Owned { id, buffer: self.at(id) }
     }
 
     /// Passes a buffer with work to whoever needs some.

@@ -1,9 +1,8 @@
 //! A marker: scans ranges for pointers, paints what they lead to, and passes it on as new ranges.
 
-use super::buffers::{ITEMS, Item, Pool};
+use super::buffers::{Item, Owned, Pool};
 use super::frozen::{Frozen, Hit};
 use super::inside;
-use super::list::BufferId;
 use super::objects::{Color, Objects};
 use crate::leak::snapshot;
 use crate::sys::cpu;
@@ -151,7 +150,7 @@ impl<F: Frozen> Feeder<'_, '_, F> {
 struct Worker<'m, 'a, F: Frozen> {
     marker: &'m Marker<'a, F>,
     pass: Pass,
-    buffer: Option<BufferId>,
+    buffer: Option<Owned>,
     /// Ranges whose first line is on its way from memory, oldest at `next`.
     ahead: [Item; PREFETCH_DISTANCE],
     next: usize,
@@ -196,8 +195,8 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             }
         }
         self.marker.scanned.fetch_add(self.scanned, Relaxed);
-        if let Some(id) = self.buffer.take() {
-            self.marker.pool.put_empty(id);
+        if let Some(buffer) = self.buffer.take() {
+            self.marker.pool.put_empty(buffer.id);
         }
     }
 
@@ -207,23 +206,21 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         /// Fewer items are scanned faster than they are handed over.
         const MIN_ITEMS: u32 = 8;
         let marker = self.marker;
-        let Some(id) = self.buffer.filter(|_| marker.idle.load(Relaxed) > 0 && marker.pool.full.is_empty())
-        else {
+        if marker.idle.load(Relaxed) == 0 || !marker.pool.full.is_empty() {
             return;
-        };
-        // SAFETY: the buffer is this worker's.
-        let buffer = unsafe { marker.pool.buffer(id) };
+        }
+        let Some(buffer) = &mut self.buffer else { return };
         if buffer.len < MIN_ITEMS {
             return;
         }
         let Some(other) = marker.pool.get() else { return };
         // SAFETY: it was empty, and is this worker's until it is put into the list.
-        let half = unsafe { marker.pool.buffer(other) };
-        half.len = buffer.len / 2;
-        buffer.len -= half.len;
+        let mut half = unsafe { marker.pool.own(other) };
+        let count = buffer.len as usize / 2;
+        (half.len, buffer.len) = (count as u32, buffer.len - count as u32);
         let from = buffer.len as usize;
-        half.items[..half.len as usize].copy_from_slice(&buffer.items[from..from + half.len as usize]);
-        marker.pool.put_full(other);
+        half.items[..count].copy_from_slice(&buffer.items[from..from + count]);
+        marker.pool.put_full(half.id);
     }
 
     /// Paints what was met and not painted yet; `false` if there was nothing.
@@ -324,47 +321,47 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
         let pool = &self.marker.pool;
         loop {
-            let Some(id) = self.buffer.or_else(|| pool.get()) else {
+            if let Some(buffer) = &mut self.buffer {
+                let len = buffer.len as usize;
+                if let Some(place) = buffer.items.get_mut(len) {
+                    *place = item;
+                    buffer.len += 1;
+                    return;
+                }
+                self.hand_over();
+            }
+            let Some(id) = pool.get() else {
                 self.marker.out_of_memory.store(true, Relaxed);
                 return;
             };
-            self.buffer = Some(id);
-            // SAFETY: the buffer is this worker's.
-            let buffer = unsafe { pool.buffer(id) };
-            if (buffer.len as usize) < ITEMS {
-                buffer.items[buffer.len as usize] = item;
-                buffer.len += 1;
-                return;
-            }
-            self.hand_over();
+            // SAFETY: just taken, and this worker's until it is put into a list.
+            self.buffer = Some(unsafe { pool.own(id) });
         }
     }
 
     /// Gives this worker's buffer to all.
     fn hand_over(&mut self) {
-        let Some(id) = self.buffer.take() else { return };
-        // SAFETY: the buffer is this worker's.
-        if unsafe { self.marker.pool.buffer(id) }.len == 0 {
-            self.marker.pool.put_empty(id);
+        let Some(buffer) = self.buffer.take() else { return };
+        if buffer.len == 0 {
+            self.marker.pool.put_empty(buffer.id);
         } else {
-            self.marker.pool.put_full(id);
+            self.marker.pool.put_full(buffer.id);
         }
     }
 
     fn pop(&mut self) -> Option<Item> {
         let pool = &self.marker.pool;
         loop {
-            if let Some(id) = self.buffer {
-                // SAFETY: the buffer is this worker's.
-                let buffer = unsafe { pool.buffer(id) };
-                if buffer.len > 0 {
-                    buffer.len -= 1;
-                    return Some(buffer.items[buffer.len as usize]);
-                }
+            if let Some(buffer) = &mut self.buffer
+                && buffer.len > 0
+            {
+                buffer.len -= 1;
+                return buffer.items.get(buffer.len as usize).copied();
             }
             let full = pool.take_full()?;
-            if let Some(empty) = self.buffer.replace(full) {
-                pool.put_empty(empty);
+            // SAFETY: just taken, and this worker's until it is put into a list.
+            if let Some(empty) = self.buffer.replace(unsafe { pool.own(full) }) {
+                pool.put_empty(empty.id);
             }
         }
     }
