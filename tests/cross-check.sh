@@ -43,7 +43,10 @@ directive() {
     sed -n "/^\/\//!q; s|^// $2: ||p" "$1"
 }
 
-# build PROGRAM SOURCE VARIANT FLAGS...: as the tests do, see tests/c_tests/compile.rs.
+# As the tests do, see tests/c_tests/compile.rs.
+common_flags=(-g -w -fno-builtin -fno-omit-frame-pointer -D_GNU_SOURCE -rdynamic)
+
+# build PROGRAM SOURCE VARIANT FLAGS...
 build() {
     local name=$1 source=$2 variant=$3 compiler=(gcc) flags=()
     shift 3
@@ -60,8 +63,20 @@ build() {
     local builds
     mapfile -t builds < <(directive "$source" build)
     # shellcheck disable=SC2086
-    "${compiler[@]}" ${builds[0]:--O1} -g -w -fno-builtin -fno-omit-frame-pointer -D_GNU_SOURCE -rdynamic \
-        -I"$root/include" -o "$work/$name.$variant" "$source" "$@" "${flags[@]}" -ldl
+    "${compiler[@]}" ${builds[0]:--O1} "${common_flags[@]}" -I"$root/include" \
+        -o "$work/$name.$variant" "$source" "$@" "${flags[@]}" -ldl
+}
+
+# build_libraries PROGRAM SOURCE: those that the program opens, beside each other; the last one's path is `library`.
+build_libraries() {
+    local directory=$work/$1.libraries file how
+    library=
+    while read -r file how; do
+        [ "$how" = open ] || { echo "$1: library: $file $how: this script knows open alone" >&2; return 1; }
+        mkdir -p "$directory"
+        library=$directory/lib${file//./_}.so
+        gcc -O1 -shared -fPIC "${common_flags[@]}" -o "$library" "$root/c-tests/lib/$file" -ldl || return 1
+    done < <(directive "$2" library)
 }
 
 # in_the_first PROGRAM TOOL COMMAND...: runs it, and leaves the number of the first process in NAME.TOOL.pid.
@@ -69,9 +84,12 @@ in_the_first() {
     local name=$1 tool=$2 status=0
     shift 2
     rm -f "$work/$name.$tool".log*
+    # The outer redirection is for what this shell says of a program that a signal ends.
     # shellcheck disable=SC2016
-    timeout --kill-after=10 $limit_seconds bash -c 'echo $$ >"$0"; ulimit -c 0; exec "$@"' \
-        "$work/$name.$tool.pid" "$@" </dev/null >"$work/$name.$tool.out" 2>"$work/$name.$tool.err" || status=$?
+    {
+        timeout --kill-after=10 $limit_seconds bash -c 'echo $$ >"$0"; ulimit -c 0; exec "$@"' \
+            "$work/$name.$tool.pid" "$@" </dev/null >"$work/$name.$tool.out" 2>"$work/$name.$tool.err" || status=$?
+    } 2>/dev/null
     echo $status >"$work/$name.$tool.status"
 }
 
@@ -95,6 +113,14 @@ kinds() {
     ' "$log"
 }
 
+# log_path PROGRAM TOOL: the option for the reports of besom or LeakSanitizer; log: where the first process's are.
+log_path() {
+    [ -n "$text" ] || echo "log_path=$work/$1.$2.log"
+}
+log() {
+    if [ -n "$text" ]; then echo "$work/$1.$2.err"; else echo "$work/$1.$2.log.$(cat "$work/$1.$2.pid")"; fi
+}
+
 # What LeakSanitizer says in all: `bytes/blocks` of the last summary.
 lsan_total() {
     local log=$1 status=$2
@@ -108,24 +134,23 @@ lsan_total() {
 # compare PROGRAM: runs it under all three, and writes its line of the table to NAME.line and what is to be
 # explained to NAME.unexplained.
 compare() {
-    local name=$1 source besom valgrind lsan options environment library reasons=() status
+    local name=$1 source besom valgrind lsan options environment library text
     source=$(ls "$sources/$name".c*)
     rm -f "$work/$name".{line,unexplained,used}
     options=$(directive "$source" options | paste -sd:)
     mapfile -t environment < <(directive "$source" env | sed "s|{sources}|$root/c-tests|")
-    library=$(directive "$source" library)
-    if [ -n "$library" ]; then
-        gcc -O1 -shared -fPIC -g -w -D_GNU_SOURCE -o "$work/$name.library.so" "$root/c-tests/lib/${library% *}" || return 1
-        environment+=("TEST_LIBRARY=$work/$name.library.so")
-    fi
+    build_libraries "$name" "$source" || return 1
+    [ -z "$library" ] || environment+=("TEST_LIBRARY=$library")
+    # Such a program writes its reports to standard error: some could not open a file.
+    text=$(directive "$source" reports | grep -x text)
     build "$name" "$source" plain && build "$name" "$source" valgrind "$work/elsewhere.valgrind.o" &&
         build "$name" "$source" lsan -fsanitize=leak "$work/elsewhere.lsan.o" || return 1
 
     local preload="LD_PRELOAD=$lib"
     directive "$source" preload | grep -q '^no ' && preload=BESOM=linked
     in_the_first "$name" besom env "${environment[@]}" "$preload" \
-        BESOM_OPTIONS="$options:leak=1:verbosity=1:log_path=$work/$name.besom.log" "$work/$name.plain"
-    besom=$(kinds "$work/$name.besom.log.$(cat "$work/$name.besom.pid")")
+        BESOM_OPTIONS="$options:leak=1:verbosity=1:$(log_path "$name" besom)" "$work/$name.plain"
+    besom=$(kinds "$(log "$name" besom)")
 
     # Of besom's options LeakSanitizer knows these; of the program's environment it reads LSAN_OPTIONS as besom does.
     local lsan_options
@@ -135,8 +160,8 @@ compare() {
         [ "${variable%%=*}" = LSAN_OPTIONS ] && lsan_options=$lsan_options:${variable#*=}
     done
     in_the_first "$name" lsan env "${environment[@]}" \
-        LSAN_OPTIONS="$lsan_options:log_path=$work/$name.lsan.log" "$work/$name.lsan"
-    lsan=$(lsan_total "$work/$name.lsan.log.$(cat "$work/$name.lsan.pid")" "$(cat "$work/$name.lsan.status")")
+        LSAN_OPTIONS="$lsan_options:$(log_path "$name" lsan)" "$work/$name.lsan"
+    lsan=$(lsan_total "$(log "$name" lsan)" "$(cat "$work/$name.lsan.status")")
 
     in_the_first "$name" valgrind env "${environment[@]}" valgrind --leak-check=full --show-leak-kinds=all \
         --run-libc-freeres=no --run-cxx-freeres=no --max-threads=2000 --suppressions="$sources/valgrind.supp" \
