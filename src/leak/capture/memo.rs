@@ -85,15 +85,15 @@ impl Frame {
         Self { pc, sp, bp, bp_at, bp_word: 0 }
     }
 
-    /// Zero if the walk from the frame before leads here.
+    /// Whether the walk from the frame before leads here.
     ///
     /// # Safety
-    /// The two words that the step from the frame before reads must be readable.
+    /// The walk did so when the frame was noted, and the frame before is one of the running stack.
     #[inline(always)]
-    unsafe fn difference(&self) -> usize {
-        // SAFETY: passed on to the caller.
+    unsafe fn is_reached(&self) -> bool {
+        // SAFETY: the step from the frame before reads these two words.
         let (pc, bp_word) = unsafe { (stack::load(self.sp - size_of::<usize>()), stack::load(self.bp_at)) };
-        (pc ^ self.pc) | (bp_word ^ self.bp_word)
+        (pc ^ self.pc) | (bp_word ^ self.bp_word) == 0
     }
 }
 
@@ -139,8 +139,16 @@ pub(super) struct Fresh {
 impl Frames {
     #[inline(always)]
     fn get(&self, number: usize) -> Frame {
-        // SAFETY: the numbers in use are those of frames that are written.
+        // SAFETY: frames lie only in memos, and these only in a mapping that begins as zeros, which are a frame.
         unsafe { self.0[number].assume_init() }
+    }
+
+    /// Some frames in a row; none if there are not so many.
+    #[inline(always)]
+    fn get_range(&self, numbers: core::ops::Range<usize>) -> &[Frame] {
+        let frames: *const [MaybeUninit<Frame>] = self.0.get(numbers).unwrap_or(&[]);
+        // SAFETY: as above; a `MaybeUninit` is laid out as what it may hold.
+        unsafe { &*(frames as *const [Frame]) }
     }
 
     /// The stack pointer of frame `number`, the highest of all for the number behind the last.
@@ -277,37 +285,32 @@ impl Memo {
         (&self.frames, &mut self.fresh)
     }
 
-    /// How far the stack is the same outwards of frame `number`, a frame of the running stack: the number of
-    /// the first frame that is not reached, `end` if all below are. Reads nothing above `limit`.
+    /// How far the stack is the same outwards of frame `number`: the number of the first frame that is not reached,
+    /// `end` if all below are. Reads nothing above `limit`.
+    ///
+    /// Frame by frame, though a comparison of several at a time would be faster: nothing but a frame itself proves that
+    /// the one above it is there. What was proven readable once may be another, shorter stack by now.
+    ///
+    /// # Safety
+    /// `number` must be that of a frame of the running stack.
     #[inline(always)]
-    pub(super) fn same_up_to(&self, number: usize, end: usize, limit: usize) -> usize {
-        /// Frames compared before the first branch that depends on them.
-        const BLOCK: usize = 4;
+    pub(super) unsafe fn same_up_to(&self, number: usize, end: usize, limit: usize) -> usize {
         let mut next = number + 1;
-        // SAFETY: frames from `start` on are written.
-        let frames = unsafe { self.frames.0.get(next..end).unwrap_or(&[]).assume_init_ref() };
-        for block in frames.chunks_exact(BLOCK) {
-            // Stack pointers rise outwards, so that the last one is the highest.
-            if block[BLOCK - 1].sp > limit {
-                break;
-            }
-            // SAFETY: all these places lie between the stack pointer of frame `number` and `limit`, or are
-            // this program's own.
-            let differences = block.iter().map(|frame| unsafe { frame.difference() });
-            if differences.fold(0, |all, one| all | one) != 0 {
-                break;
-            }
-            next += BLOCK;
-        }
         while next < end {
             let frame = self.frame(next);
-            // SAFETY: as above.
-            if frame.sp > limit || unsafe { frame.difference() } != 0 {
+            // SAFETY: the caller's promise for the first frame, and this comparison for the others.
+            if frame.sp > limit || !unsafe { frame.is_reached() } {
                 break;
             }
             next += 1;
         }
         next
+    }
+
+    /// Notes how frame `number` is reached now: where the frame pointer was read depends on the frame inwards of it.
+    #[inline(always)]
+    pub(super) fn note_reached(&mut self, number: usize, frame: Frame) {
+        self.frames.0[number].write(frame);
     }
 
     /// Begins a walk.
@@ -359,12 +362,12 @@ impl Memo {
         let mut sum = self.sums[end];
         let numbers = self.start..end;
         let (sums, addresses) = (&mut self.sums[numbers.clone()], &mut self.addresses[numbers.clone()]);
-        let places = sums.iter_mut().zip(addresses).zip(&POWERS[numbers.clone()]).zip(&self.frames.0[numbers]);
-        for (((place, address), power), frame) in places.rev() {
-            // SAFETY: frames from `start` on are written.
-            let pc = unsafe { frame.assume_init_ref() }.pc;
-            sum = sum.wrapping_add((pc as u64).wrapping_mul(*power));
-            (*place, *address) = (sum, pc);
+        let frames = self.frames.get_range(numbers.clone());
+        for (((place, address), power), frame) in
+            sums.iter_mut().zip(addresses).zip(&POWERS[numbers]).zip(frames).rev()
+        {
+            sum = sum.wrapping_add((frame.pc as u64).wrapping_mul(*power));
+            (*place, *address) = (sum, frame.pc);
         }
     }
 

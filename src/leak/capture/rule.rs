@@ -56,8 +56,8 @@ const OFFSET_BIAS: i32 = 1 << (BITS - OFFSET_SHIFT - 1);
 /// Stack slots and frames are multiples of this.
 const SLOT_BYTES: u32 = 8;
 
-/// Bytes from the frame pointer to the CFA in a frame of [`Packed::FRAME_POINTER`], and from where the caller's is
-/// saved.
+/// Of a frame of [`Packed::FRAME_POINTER`]: bytes from its frame pointer to the CFA, and, which is the same, from the
+/// place of its caller's frame pointer to the CFA.
 pub(super) const FRAME_POINTER_CFA: usize = 16;
 
 const _: () = assert!(BELOW_SHIFT < BITS && KIND_SP != 0);
@@ -158,6 +158,14 @@ fn fits(bytes: u32, bits: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frame_pointers_have_one_rule() {
+        let (cfa, bp_below) = (FRAME_POINTER_CFA as u32, FRAME_POINTER_CFA as u32);
+        let rule = Rule::Frame { base: Base::Bp, cfa, bp_below };
+        assert_eq!(Packed::FRAME_POINTER, Packed::new(rule));
+        assert_eq!(Packed::FRAME_POINTER.unpack(), Some(rule));
+    }
     use proptest::prelude::*;
 
     proptest! {

@@ -243,8 +243,12 @@ unsafe fn try_walk_to_memo(cursor: Cursor, rules: &Table, memo: &mut Memo, wante
         let stop = unsafe { run_to_memo(&mut at, &mut frame, &mut next, range.end(), rules, memo, enough) };
         match stop {
             Stop::Met(met) => {
+                if memo.fresh() > 0 {
+                    memo.note_reached(met, frame);
+                }
                 let end = (met + wanted.saturating_sub(memo.fresh())).min(memo::CAPACITY);
-                let same = memo.same_up_to(met, end, range.end());
+                // SAFETY: the walk has come to this frame.
+                let same = unsafe { memo.same_up_to(met, end, range.end()) };
                 if same >= end {
                     let is_short = memo.fresh() + (memo::CAPACITY - met) < wanted && !memo.is_whole;
                     if is_short && goes_on_behind(memo, range, rules) {
@@ -321,7 +325,7 @@ fn goes_on_behind(memo: &Memo, range: Range, rules: &Table) -> bool {
 /// `enough`.
 ///
 /// # Safety
-/// As for [`run`].
+/// As for [`run`]; the stack pointer must not lie above `end`.
 #[inline(always)]
 unsafe fn run_to_memo(
     at: &mut Position,
@@ -349,14 +353,16 @@ unsafe fn run_to_memo(
         let key = Key::new(pc);
         let mut entry = rules.entry(place);
         let has_bp = bp.wrapping_sub(sp) < end.wrapping_sub(sp);
-        // The rule of every frame that keeps a frame pointer. Said in so many numbers it spares the next loads
+        // The rule of every frame that keeps a frame pointer. Compared with a constant it spares the next loads
         // from waiting for this one: the processor goes on while the comparison is still to come.
-        let below = if entry.rule_for(key) == Packed::FRAME_POINTER && has_bp && bp.wrapping_add(FRAME_POINTER_CFA) <= end {
+        let keeps_bp = entry.rule_for(key) == Packed::FRAME_POINTER;
+        let below = if keeps_bp && has_bp && bp.wrapping_add(FRAME_POINTER_CFA) <= end {
             let Some(slot) = room.get_mut(len) else { break Stop::Enough };
             slot.write(*frame);
             len += 1;
             sp = bp.wrapping_add(FRAME_POINTER_CFA);
-            // SAFETY: `bp` lies at or above the stack pointer and 16 bytes below `end`.
+            // SAFETY: `bp` lies at or above the stack pointer, which is not above `end`, and at least two words
+            // below that.
             (bp, pc) = unsafe { (stack::load(bp), stack::load(sp - 8)) };
             FRAME_POINTER_CFA
         } else {
@@ -511,7 +517,8 @@ fn row_at(cursor: &Cursor) -> Option<Row> {
 
 /// The caller's frame from its CFA, with the return address below it.
 fn caller(cursor: &mut Cursor, cfa: usize, pc: usize, bp: usize) -> Option<Cursor> {
-    (cfa > cursor.sp && is_code_address(pc)).then_some(Cursor {
+    // A return address need not lie just below the CFA, where all that a walk reads is proven to be there.
+    (cfa > cursor.sp && is_code_address(pc) && cursor.range.reach(cfa)).then_some(Cursor {
         pc,
         sp: cfa,
         bp,

@@ -13,38 +13,46 @@ pub(super) struct Item {
 }
 
 /// Items of a buffer: 4 KiB of them, like Go's 2 KiB of single addresses.
-pub(super) const ITEMS: usize = 255;
+const ITEMS: usize = 255;
 
-/// A buffer. Its owner is the worker that took it from a list.
+/// A buffer.
 #[repr(C)]
-pub(super) struct Buffer {
-    /// The next buffer in the list, as its number plus one.
+struct Buffer {
+    /// The next buffer in the list, as its number plus one. Other workers may look at it at any time.
     next: AtomicU32,
+    pad: u32,
+    body: Body,
+}
+
+/// What of a buffer belongs to the worker that took it from a list.
+#[repr(C)]
+pub(super) struct Body {
     pub(super) len: u32,
-    pad: u64,
+    pad: u32,
     pub(super) items: [Item; ITEMS],
 }
 
 /// A worker's buffer: its place is looked up once and not for each item.
 pub(super) struct Owned {
-    pub(super) id: BufferId,
-    buffer: *mut Buffer,
+    id: BufferId,
+    body: *mut Body,
 }
 
 impl core::ops::Deref for Owned {
-    type Target = Buffer;
+    type Target = Body;
     #[inline(always)]
-    fn deref(&self) -> &Buffer {
-        // SAFETY: mapped, initialized by zeros, and by the word of who made this its alone.
-        unsafe { &*self.buffer }
+    fn deref(&self) -> &Body {
+        // SAFETY: mapped for as long as the pool lives, which workers borrow; zeros are a body. A list gives a number
+        // to one worker only, who has it until this value is put back.
+        unsafe { &*self.body }
     }
 }
 
 impl core::ops::DerefMut for Owned {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Buffer {
+    fn deref_mut(&mut self) -> &mut Body {
         // SAFETY: as above.
-        unsafe { &mut *self.buffer }
+        unsafe { &mut *self.body }
     }
 }
 
@@ -85,16 +93,21 @@ impl Pool {
         unsafe { &(*self.at(id)).next }
     }
 
+    fn own(&self, id: BufferId) -> Owned {
+        // SAFETY: the buffer is mapped; no reference is made.
+        Owned { id, body: unsafe { &raw mut (*self.at(id)).body } }
+    }
+
     /// An empty buffer. `None`: no memory.
-    pub(super) fn get(&self) -> Option<BufferId> {
+    pub(super) fn get(&self) -> Option<Owned> {
         if let Some(id) = self.empty.pop(|id| self.next_of(id)) {
-            return Some(id);
+            return Some(self.own(id));
         }
         let id = self.made.fetch_add(1, Relaxed) as usize;
         if id >= BLOCKS * BLOCK_BUFFERS || !self.ensure_block(id / BLOCK_BUFFERS) {
             return None;
         }
-        Some(BufferId(id as u32))
+        Some(self.own(BufferId(id as u32)))
     }
 
     fn ensure_block(&self, block: usize) -> bool {
@@ -110,28 +123,19 @@ impl Pool {
         true
     }
 
-    /// A buffer to work with.
-    ///
-    /// # Safety
-    /// The caller owns the buffer: it came from [`Self::get`] or a list, and is put back, or dropped with the pool,
-    /// no sooner than this is.
-    pub(super) unsafe fn own(&self, id: BufferId) -> Owned {
-        Owned { id, buffer: self.at(id) }
-    }
-
     /// Passes a buffer with work to whoever needs some.
-    pub(super) fn put_full(&self, id: BufferId) {
-        self.full.push(id, |id| self.next_of(id));
+    pub(super) fn put_full(&self, buffer: Owned) {
+        self.full.push(buffer.id, |id| self.next_of(id));
     }
 
     /// Takes a buffer with work.
-    pub(super) fn take_full(&self) -> Option<BufferId> {
-        self.full.pop(|id| self.next_of(id))
+    pub(super) fn take_full(&self) -> Option<Owned> {
+        self.full.pop(|id| self.next_of(id)).map(|id| self.own(id))
     }
 
     /// Puts an empty buffer back.
-    pub(super) fn put_empty(&self, id: BufferId) {
-        self.empty.push(id, |id| self.next_of(id));
+    pub(super) fn put_empty(&self, buffer: Owned) {
+        self.empty.push(buffer.id, |id| self.next_of(id));
     }
 }
 

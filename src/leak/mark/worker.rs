@@ -196,7 +196,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
         self.marker.scanned.fetch_add(self.scanned, Relaxed);
         if let Some(buffer) = self.buffer.take() {
-            self.marker.pool.put_empty(buffer.id);
+            self.marker.pool.put_empty(buffer);
         }
     }
 
@@ -213,14 +213,12 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         if buffer.len < MIN_ITEMS {
             return;
         }
-        let Some(other) = marker.pool.get() else { return };
-        // SAFETY: it was empty, and is this worker's until it is put into the list.
-        let mut half = unsafe { marker.pool.own(other) };
+        let Some(mut half) = marker.pool.get() else { return };
         let count = buffer.len as usize / 2;
         (half.len, buffer.len) = (count as u32, buffer.len - count as u32);
         let from = buffer.len as usize;
         half.items[..count].copy_from_slice(&buffer.items[from..from + count]);
-        marker.pool.put_full(half.id);
+        marker.pool.put_full(half);
     }
 
     /// Paints what was met and not painted yet; `false` if there was nothing.
@@ -330,12 +328,11 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 }
                 self.hand_over();
             }
-            let Some(id) = pool.get() else {
+            let Some(empty) = pool.get() else {
                 self.marker.out_of_memory.store(true, Relaxed);
                 return;
             };
-            // SAFETY: just taken, and this worker's until it is put into a list.
-            self.buffer = Some(unsafe { pool.own(id) });
+            self.buffer = Some(empty);
         }
     }
 
@@ -343,9 +340,9 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     fn hand_over(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
         if buffer.len == 0 {
-            self.marker.pool.put_empty(buffer.id);
+            self.marker.pool.put_empty(buffer);
         } else {
-            self.marker.pool.put_full(buffer.id);
+            self.marker.pool.put_full(buffer);
         }
     }
 
@@ -356,12 +353,11 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 && buffer.len > 0
             {
                 buffer.len -= 1;
-                return buffer.items.get(buffer.len as usize).copied();
+                return Some(buffer.items[buffer.len as usize]);
             }
             let full = pool.take_full()?;
-            // SAFETY: just taken, and this worker's until it is put into a list.
-            if let Some(empty) = self.buffer.replace(unsafe { pool.own(full) }) {
-                pool.put_empty(empty.id);
+            if let Some(empty) = self.buffer.replace(full) {
+                pool.put_empty(empty);
             }
         }
     }
