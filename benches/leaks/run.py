@@ -227,7 +227,7 @@ def measure_marks(options, heap, lsan):
                 command = [heap, shape, str(size), str(blocks), "1"]
                 cpu = lambda text: [float(v) * 1e6 / blocks for v in re.findall(r"^cpu ([\d.]+)", text, re.M)]
                 sides["LeakSanitizer"] = lambda: cpu(run(command, variables)[1])
-            found = interleaved(max(1, options.rounds // 3), sides)
+            found = interleaved(options.rounds, sides)
             small.append({"shape": shape, "block": size, "blocks": blocks, **{s: pair(sum(v, [])) for s, v in found.items() if v}})
     large = []
     for thp in HUGE_PAGES:
