@@ -1,5 +1,6 @@
 //! Where runs, ranges, limits and systems end.
 
+use super::super::grow::HUGE_FROM_PAGES;
 use super::*;
 
 #[test]
@@ -87,10 +88,11 @@ fn the_hard_limit_refuses() {
 fn huge_pages_come_with_a_grown_heap() {
     let os = made(1000, &[]);
     let mut heap = heap_on(os, 1000, Limits::NONE);
-    (0..2 * CHUNK_PAGES / 128).for_each(|_| assert!(heap.alloc(128, 1).is_some()));
+    let chunks = HUGE_FROM_PAGES / CHUNK_PAGES;
+    (0..chunks * CHUNK_PAGES / 128).for_each(|_| assert!(heap.alloc(128, 1).is_some()));
     assert_eq!(*os.advice.lock().unwrap(), [(0, 1, HugePages::Avoid)]);
     heap.alloc(1, 1).unwrap();
-    assert_eq!(os.advice.lock().unwrap()[1], (2, 1, HugePages::Use));
+    assert_eq!(os.advice.lock().unwrap()[1], (chunks, 1, HugePages::Use));
 }
 
 #[test]
