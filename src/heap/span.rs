@@ -13,8 +13,6 @@ use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 /// Words of the bitmap inside a record: every class but the smallest has at most this many objects.
 const INLINE_WORDS: usize = 8;
-/// Bytes that come into the processor's cache together.
-const CACHE_LINE_BYTES: usize = 64;
 /// Words of the largest bitmap.
 const MAX_WORDS: usize = MAX_OBJECTS_PER_SPAN / bitmap::WORD_BITS;
 
@@ -130,7 +128,7 @@ impl Span {
     pub(super) fn prefetch(&self) {
         let at = Addr::of(self);
         cpu::prefetch(at.0);
-        cpu::prefetch(at.0 + CACHE_LINE_BYTES);
+        cpu::prefetch(at.0 + cpu::CACHE_LINE_BYTES);
     }
 
     /// What the span is used for.

@@ -2,6 +2,9 @@
 
 use super::syscall::call;
 
+/// Bytes of a cache line, of x86-64's processors and most of aarch64's.
+pub(crate) const CACHE_LINE_BYTES: usize = 64;
+
 /// Words of a CPU mask: room for 8192 CPUs, the most a kernel can be built for.
 const MASK_WORDS: usize = 8192 / 64;
 

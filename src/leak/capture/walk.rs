@@ -517,7 +517,7 @@ fn row_at(cursor: &Cursor) -> Option<Row> {
 
 /// The caller's frame from its CFA, with the return address below it.
 fn caller(cursor: &mut Cursor, cfa: usize, pc: usize, bp: usize) -> Option<Cursor> {
-    // A return address need not lie just below the CFA, where all that a walk reads is proven to be there.
+    // Where the return address does not lie just below the CFA, nothing has proven yet that memory reaches so far.
     (cfa > cursor.sp && is_code_address(pc) && cursor.range.reach(cfa)).then_some(Cursor {
         pc,
         sp: cfa,

@@ -10,14 +10,13 @@ use crate::heap::span::{self, Span};
 use crate::heap::tracking::{self, Record};
 use crate::leak::own_memory::{self, NoMemory};
 use crate::leak::peek;
-use crate::sys::cpu;
+use crate::sys::cpu::{self, CACHE_LINE_BYTES};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const WORD_BYTES: usize = size_of::<usize>();
 
-const LINE_BYTES: usize = 64;
-/// How far ahead in a long range lines are fetched: a page, for the processor's own prefetching ends with each, and
-/// the first touch of a page in a new process costs hundreds of cycles more, to note it in the page table.
+/// How far ahead in a long range lines are fetched: a page of the kernel. The processor's own prefetching ends with
+/// each, and the first touch of a page in a new process costs hundreds of cycles more, to note it in the page table.
 const PREFETCH_BYTES: usize = 4096;
 
 /// How to read the program's memory.
@@ -205,12 +204,12 @@ impl Frozen for HeapImage {
         };
         let mut at = start;
         if step == WORD_BYTES {
-            while at + PREFETCH_BYTES + LINE_BYTES <= end {
+            while at + PREFETCH_BYTES + CACHE_LINE_BYTES <= end {
                 cpu::prefetch(at + PREFETCH_BYTES);
-                for offset in (0..LINE_BYTES).step_by(WORD_BYTES) {
+                for offset in (0..CACHE_LINE_BYTES).step_by(WORD_BYTES) {
                     look_at(at + offset);
                 }
-                at += LINE_BYTES;
+                at += CACHE_LINE_BYTES;
             }
         }
         while at + WORD_BYTES <= end {
