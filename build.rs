@@ -3,11 +3,12 @@
 use std::{env, fs, path::Path};
 
 /// The order of code and data. What runs at the start and on the way of every request lies together, at the
-/// beginning of its segment: the kernel maps 64 KiB around each page of the file that a program touches, and all
-/// of that counts as the program's. All that a small program runs is in the first 64 KiB, up to and with C++'s
-/// operators; looks for surplus, large objects that are resized and the like are in the next. The reporter, ten times
-/// as much, comes behind. Of the data without contents, the few words that the start writes lie together, before the
-/// large tables that it does not touch.
+/// beginning of its segment: where a program touches a page of the file the kernel maps 64 KiB, as far as the segment
+/// goes, and all of that counts as the program's. So the first segment has only the tables that the dynamic linker
+/// reads and the heap's few constants, the second begins with all code that a small program runs, and what the
+/// reporter needs, ten times as much, comes behind. Of the data without contents, the few words that the start writes
+/// lie together, before the large tables of which it touches the beginnings. Data begin with a page, so that they take
+/// as few as they can.
 ///
 /// A name that no longer exists costs memory, not function: `c-tests/memory_true.c` notices.
 const ORDER: &str = "\
@@ -15,39 +16,65 @@ SECTIONS
 {
   .rodata.besom :
   {
-    *(.rodata.*5besom* .rodata.cst* .rodata..Lswitch*)
-    *(.rodata..Lanon*)
+    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
+  }
+  .text.besom : ALIGN(65536)
+  {
+    *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit* .text.*5besom3abi6thread5start*)
+    *(.text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config11environment*)
+    *(.text.*5besom4heap13address_space12AddressSpace12* .text.*5besom4heap13address_space7backing*)
+    *(.text.*5besom4heap5pages10alloc_span* .text.*5besom4heap5pages9free_span*)
+    *(.text.*5besom4heap9page_heap4grow* .text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver9alloc_run*)
+    *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
+    *(.text.*besom_rseq .text.malloc .text.calloc .text.realloc .text.free .text.cfree .text.*5besom3abi1c11malloc_slow*)
+    *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
+    *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
+    *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity4grow* .text.*mcache..capacity..OnCpu*)
+    *(.text.*5besom4heap6mcache14create_slab_of*)
+    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give*)
+    *(.text._Znwm .text._ZdlPv .text._ZdlPvm .text.*5besom3abi3cxx8allocate*)
+    *(.text.*5besom4heap11maintenance4*)
+    *(.text.*5besom4heap7central13give_to_spans*)
+    *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap7realloc7realloc*)
+    *(.text.*5besom6config* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_* .text.*5besom4heap??free_*)
+    *(.text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
+    *(.text.*5besom4heap* .text.*besom..heap*)
+    *(.text.*5besom3abi* .text.*5besom4sync* .text.*5besom3sys*)
+  }
+  .text :
+  {
+    *(.text .text.*)
   }
 }
 INSERT BEFORE .rodata;
 SECTIONS
 {
-  .text.besom : ALIGN(65536)
+  .data.rel.ro : ALIGN(4096)
   {
-    *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit* .text.*5besom3abi6thread5start*)
-    *(.text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
-    *(.text.*5besom4heap13address_space* .text.*besom..heap..address_space* .text.*5besom4heap5pages*)
-    *(.text.*5besom4heap9page_heap4grow* .text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver*)
-    *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
-    *(.text.malloc .text.calloc .text.realloc .text.free .text.cfree .text.*besom_rseq .text.*5besom3abi1c*)
-    *(.text.*5besom4heap??alloc_* .text.*5besom4heap?free_* .text.*5besom4heap??free_* .text.*5besom4heap11maintenance4*)
-    *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity4grow* .text.*mcache..capacity..OnCpu*)
-    *(.text.*5besom4heap6mcache14create_slab_of* .text.*5besom4heap6mcache5shard12lock_current*)
-    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give* .text.*5besom4heap7central13give_to_spans*)
-    *(.text._Zn* .text._Zd* .text.*5besom4heap7realloc7realloc*)
-    *(.text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
-    *(.text.*5besom4heap* .text.*besom..heap*)
-    *(.text.*5besom3abi* .text.*5besom4sync* .text.*5besom3sys*)
+    *(.data.rel.ro .data.rel.ro.*)
   }
 }
-INSERT BEFORE .text;
+INSERT BEFORE .init_array;
 SECTIONS
 {
+  .data : ALIGN(4096)
+  {
+    *(.data .data._* .data.DW.*)
+  }
+}
+INSERT BEFORE .bss;
+SECTIONS
+{
+  .bss.table (NOLOAD) :
+  {
+    *(.bss.*5besom4heap*FAST_TABLE*)
+  }
   .bss.tables (NOLOAD) :
   {
-    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*CPUS* .bss.*5besom4heap*SHARDS*)
+    *(.bss.*5besom4heap*CENTRALS*)
+    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*4CPUS* .bss.*5besom4heap*SHARDS*)
     *(.bss.*5besom4heap*ARENA* .bss.*5besom4heap*TRANSFER_OBJECTS* .bss.*5besom4heap*BLOCKS*)
-    *(.bss.*5besom6config*COPY* .bss.*5besom4leak*)
+    *(.bss.*5besom6config*COP* .bss.*5besom4leak*)
   }
 }
 INSERT AFTER .bss;
@@ -69,7 +96,7 @@ fn main() {
         "-Wl,--as-needed".to_owned(),
         // The C compiler's start-up code for libraries registers destructors that there are none of.
         "-nostartfiles".to_owned(),
-        // Segments begin where the kernel's windows of 64 KiB do.
+        // Code begins where the kernel's windows of 64 KiB do.
         "-Wl,-z,max-page-size=65536".to_owned(),
     ];
     if takes_scripts() {

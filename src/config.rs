@@ -284,12 +284,15 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
+/// A static of this module, so that the linker lays it beside what else the start reads.
+static VARIABLE: [u8; 13] = *b"BESOM_OPTIONS";
+
 /// Reads `BESOM_OPTIONS`, once, before the heap starts.
 pub(crate) fn init() {
     if auxv::is_secure() {
         return;
     }
-    if let Some(text) = environment::variable(b"BESOM_OPTIONS") {
+    if let Some(text) = environment::variable(&VARIABLE) {
         read(text);
     }
     if is_on(Key::Help) {

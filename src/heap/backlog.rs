@@ -170,9 +170,9 @@ fn charge(class: usize) -> usize {
     (batch_of(class) * OBJECT_BYTES[class] as usize).max(MAX_BYTES / BLOCK_COUNT)
 }
 
-/// The blocks of one class, last in, first out; behind the lock of its transfer cache.
+/// The blocks of one class, last in, first out; behind the lock of its transfer cache. It does not know its class, so
+/// that it is all zero at first.
 pub(super) struct Backlog {
-    class: usize,
     /// The uppermost block.
     top: u32,
     blocks: usize,
@@ -187,8 +187,8 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) const fn new(class: usize) -> Self {
-        Self { class, top: NONE, blocks: 0, objects: 0, low_water: 0, high_water: 0, unused: 0 }
+    pub(super) const fn new() -> Self {
+        Self { top: NONE, blocks: 0, objects: 0, low_water: 0, high_water: 0, unused: 0 }
     }
 
     /// Objects that it holds.
@@ -198,11 +198,11 @@ impl Backlog {
 
     /// Keeps objects in the uppermost block if it has room for them, else in a new one, if the class may have it and
     /// there is one; whether it did. More than a batch is refused: a block would hold more than it is charged for.
-    pub(super) fn give(&mut self, objects: &[Addr], allowance: &Allowance) -> bool {
-        if self.append(objects) {
+    pub(super) fn give(&mut self, class: usize, objects: &[Addr], allowance: &Allowance) -> bool {
+        if self.append(class, objects) {
             return true;
         }
-        if objects.len() > batch_of(self.class) || self.blocks >= allowance.blocks.load(Relaxed) {
+        if objects.len() > batch_of(class) || self.blocks >= allowance.blocks.load(Relaxed) {
             return false;
         }
         let Some(number) = POOL.take() else { return false };
@@ -220,13 +220,13 @@ impl Backlog {
 
     /// Keeps objects in the uppermost block, if there is room: remainders and single objects should not take a block
     /// each.
-    fn append(&mut self, objects: &[Addr]) -> bool {
+    fn append(&mut self, class: usize, objects: &[Addr]) -> bool {
         if self.top == NONE {
             return false;
         }
         let block = block(self.top);
         let len = block.len.load(Relaxed) as usize;
-        if len + objects.len() > batch_of(self.class) {
+        if len + objects.len() > batch_of(class) {
             return false;
         }
         // SAFETY: a block of this backlog, which is borrowed mutably.
@@ -262,6 +262,7 @@ impl Backlog {
     /// is none. The class may keep one block less from then on.
     pub(super) fn surplus(
         &mut self,
+        class: usize,
         everything: bool,
         into: &mut [Addr; MAX_BATCH],
         allowance: &Allowance,
@@ -274,14 +275,14 @@ impl Backlog {
         let low_water = self.low_water;
         let n = self.take(into);
         self.low_water = low_water;
-        allowance.withdraw(self.class, 1);
+        allowance.withdraw(class, 1);
         n
     }
 
     /// Gives up leave that was not used from the call before the last one on: other classes may have it.
-    pub(super) fn return_unused(&mut self, allowance: &Allowance) {
+    pub(super) fn return_unused(&mut self, class: usize, allowance: &Allowance) {
         let unused = allowance.blocks.load(Relaxed).saturating_sub(self.high_water);
-        allowance.withdraw(self.class, unused.min(self.unused));
+        allowance.withdraw(class, unused.min(self.unused));
         self.unused = unused;
         self.high_water = self.blocks;
     }
@@ -335,29 +336,32 @@ mod tests {
 
     #[test]
     fn keeps_as_many_blocks_as_were_missed() {
-        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
         let (one, other) = (batch(1), batch(101));
-        assert!(!backlog.give(&one[..full()], &allowance), "nothing has been missed yet");
+        assert!(!backlog.give(CLASS, &one[..full()], &allowance), "nothing has been missed yet");
         allowance.note_underflow(CLASS);
-        assert!(!backlog.give(&one[..full()], &allowance), "what was asked for had not been there before");
+        assert!(
+            !backlog.give(CLASS, &one[..full()], &allowance),
+            "what was asked for had not been there before"
+        );
         allow_one(&allowance);
-        assert!(backlog.give(&one[..full()], &allowance));
-        assert!(!backlog.give(&other[..1], &allowance), "one block and no more");
+        assert!(backlog.give(CLASS, &one[..full()], &allowance));
+        assert!(!backlog.give(CLASS, &other[..1], &allowance), "one block and no more");
         allow_one(&allowance);
-        assert!(backlog.give(&other[..full()], &allowance));
+        assert!(backlog.give(CLASS, &other[..full()], &allowance));
         assert_eq!(backlog.objects(), 2 * full());
         allowance.withdraw_all(CLASS);
         let mut out = [Addr(0); MAX_BATCH];
-        while backlog.surplus(true, &mut out, &allowance) > 0 {}
+        while backlog.surplus(CLASS, true, &mut out, &allowance) > 0 {}
         assert_eq!(backlog.objects(), 0);
     }
 
     #[test]
     fn gives_the_newest_first_and_parts_of_a_block() {
-        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
         for first in [1, 101] {
             allow_one(&allowance);
-            assert!(backlog.give(&batch(first)[..full()], &allowance));
+            assert!(backlog.give(CLASS, &batch(first)[..full()], &allowance));
         }
         let mut out = [Addr(0); MAX_BATCH];
         assert_eq!(backlog.take(&mut out[..3]), 3);
@@ -369,18 +373,18 @@ mod tests {
 
     #[test]
     fn few_objects_share_a_block_and_more_than_a_batch_is_refused() {
-        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
         allow_one(&allowance);
         let objects = batch(1);
         for object in objects[..full()].chunks(1) {
-            assert!(backlog.give(object, &allowance));
+            assert!(backlog.give(CLASS, object, &allowance));
         }
         assert_eq!((backlog.blocks, backlog.objects()), (1, full()));
         let mut out = [Addr(0); MAX_BATCH];
         assert_eq!(backlog.take(&mut out), full());
         assert_eq!(out[..full()], objects[..full()]);
         if full() < MAX_BATCH {
-            assert!(!backlog.give(&objects[..full() + 1], &allowance));
+            assert!(!backlog.give(CLASS, &objects[..full() + 1], &allowance));
         }
         allowance.withdraw_all(CLASS);
     }
@@ -396,30 +400,34 @@ mod tests {
 
     #[test]
     fn surplus_is_what_stayed() {
-        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
         for first in [1, 101, 201] {
             allow_one(&allowance);
-            assert!(backlog.give(&batch(first)[..full()], &allowance));
+            assert!(backlog.give(CLASS, &batch(first)[..full()], &allowance));
         }
         let mut out = [Addr(0); MAX_BATCH];
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), 0, "all of it has come since the start");
+        assert_eq!(
+            backlog.surplus(CLASS, false, &mut out, &allowance),
+            0,
+            "all of it has come since the start"
+        );
         assert_eq!(backlog.take(&mut out), full());
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), full());
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), full());
-        assert_eq!(backlog.surplus(false, &mut out, &allowance), 0);
+        assert_eq!(backlog.surplus(CLASS, false, &mut out, &allowance), full());
+        assert_eq!(backlog.surplus(CLASS, false, &mut out, &allowance), full());
+        assert_eq!(backlog.surplus(CLASS, false, &mut out, &allowance), 0);
         assert_eq!(allowance.blocks.load(Relaxed), 1, "leave goes with what nobody wanted");
         allowance.withdraw_all(CLASS);
     }
 
     #[test]
     fn leave_that_is_not_used_goes() {
-        let (mut backlog, allowance) = (Backlog::new(CLASS), Allowance::new());
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
         (0..3).for_each(|_| allow_one(&allowance));
         let look = |backlog: &mut Backlog| {
-            backlog.return_unused(&allowance);
+            backlog.return_unused(CLASS, &allowance);
             allowance.blocks.load(Relaxed)
         };
-        assert!(backlog.give(&batch(1)[..full()], &allowance));
+        assert!(backlog.give(CLASS, &batch(1)[..full()], &allowance));
         assert_eq!(look(&mut backlog), 3, "the program may not have come to use it");
         assert_eq!(look(&mut backlog), 1);
         assert_eq!(backlog.take(&mut [Addr(0); MAX_BATCH]), full());

@@ -36,7 +36,6 @@ const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
 /// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
 /// objects never touch a span's bits.
 struct Transfer {
-    class: usize,
     len: usize,
     /// Fewest objects held since the last [`trim_transfers`]: what nobody wanted.
     low_water: usize,
@@ -48,7 +47,7 @@ struct Transfer {
 /// not used should cost no page.
 struct TransferSlots([UnsafeCell<[Addr; TRANSFER_SLOTS]>; ALL_CLASSES]);
 
-// SAFETY: a row is only reached through the `Transfer` of its class, of which there is one, under a lock.
+// SAFETY: a row is only reached through the `LockedTransfer` of its class, and that holds the class's lock.
 unsafe impl Sync for TransferSlots {}
 
 static TRANSFER_OBJECTS: TransferSlots =
@@ -63,41 +62,54 @@ pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
 }
 
 impl Transfer {
-    const fn new(class: usize) -> Self {
-        Self { class, len: 0, low_water: 0, backlog: Backlog::new(class) }
+    const fn new() -> Self {
+        Self { len: 0, low_water: 0, backlog: Backlog::new() }
+    }
+}
+
+/// A class's transfer cache under its lock. (The class is not a part of [`Transfer`], so that the table of all classes
+/// is zero at first, and costs no page where no class is used.)
+struct LockedTransfer {
+    class: usize,
+    transfer: MutexGuard<'static, Transfer>,
+}
+
+impl LockedTransfer {
+    fn lock(class: usize) -> Self {
+        Self { class, transfer: CENTRALS[class].transfer.lock() }
     }
 
     /// Objects held here and in the backlog.
     fn objects(&self) -> usize {
-        self.len + self.backlog.objects()
+        self.transfer.len + self.transfer.backlog.objects()
     }
 
     fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
-        // SAFETY: the row belongs to this value, which is borrowed mutably.
+        // SAFETY: the row goes with the lock of its class, which this value holds, and this value is borrowed mutably.
         unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
     }
 
     /// Takes objects from here, or, if there are none, from the backlog.
     fn take_any(&mut self, into: &mut [Addr]) -> usize {
-        if self.len > 0 { self.take(into) } else { self.backlog.take(into) }
+        if self.transfer.len > 0 { self.take(into) } else { self.transfer.backlog.take(into) }
     }
 
     /// Takes the newest objects.
     fn take(&mut self, into: &mut [Addr]) -> usize {
-        let n = into.len().min(self.len);
-        let rest = self.len - n;
+        let n = into.len().min(self.transfer.len);
+        let rest = self.transfer.len - n;
         into[..n].copy_from_slice(&self.slots()[rest..rest + n]);
-        self.len = rest;
-        self.low_water = self.low_water.min(rest);
+        self.transfer.len = rest;
+        self.transfer.low_water = self.transfer.low_water.min(rest);
         n
     }
 
     /// Keeps objects until it holds `limit`; returns how many.
     fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
-        let len = self.len;
+        let len = self.transfer.len;
         let n = objects.len().min(limit.saturating_sub(len));
         self.slots()[len..len + n].copy_from_slice(&objects[..n]);
-        self.len += n;
+        self.transfer.len += n;
         n
     }
 }
@@ -175,20 +187,12 @@ struct Central {
     wanted: AtomicBool,
 }
 
-static CENTRALS: [Central; ALL_CLASSES] = {
-    let mut class = 0;
-    let mut centrals = [const { Central::new(0) }; ALL_CLASSES];
-    while class < ALL_CLASSES {
-        centrals[class] = Central::new(class);
-        class += 1;
-    }
-    centrals
-};
+static CENTRALS: [Central; ALL_CLASSES] = [const { Central::new() }; ALL_CLASSES];
 
 impl Central {
-    const fn new(class: usize) -> Self {
+    const fn new() -> Self {
         Self {
-            transfer: Mutex::new(Rank::Transfer, Transfer::new(class)),
+            transfer: Mutex::new(Rank::Transfer, Transfer::new()),
             spans: Mutex::new(Rank::Central, Spans::new()),
             span_count: AtomicUsize::new(0),
             objects_out: AtomicUsize::new(0),
@@ -205,9 +209,9 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     let central = &CENTRALS[class];
     central.wanted.store(true, Relaxed);
     if central.transferred.load(Relaxed) != 0 {
-        let mut transfer = CENTRALS[class].transfer.lock();
-        let n = transfer.take_any(into);
-        central.transferred.store(transfer.objects(), Relaxed);
+        let mut locked = LockedTransfer::lock(class);
+        let n = locked.take_any(into);
+        central.transferred.store(locked.objects(), Relaxed);
         if n > 0 {
             return n;
         }
@@ -232,12 +236,12 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
     let limit = central.transfer_limit.load(Relaxed);
     let mut kept = 0;
     if limit > 0 {
-        let mut transfer = CENTRALS[class].transfer.lock();
-        kept = transfer.give(objects, limit);
-        if kept < objects.len() && transfer.backlog.give(&objects[kept..], &central.allowance) {
+        let mut locked = LockedTransfer::lock(class);
+        kept = locked.give(objects, limit);
+        if kept < objects.len() && locked.transfer.backlog.give(class, &objects[kept..], &central.allowance) {
             kept = objects.len();
         }
-        central.transferred.store(transfer.objects(), Relaxed);
+        central.transferred.store(locked.objects(), Relaxed);
         if kept < objects.len() {
             central.allowance.note_overflow();
         }
@@ -396,12 +400,12 @@ pub(crate) fn trim_transfers(everything: bool) {
         trim_backlog(class, everything);
         while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
-            let mut transfer = central.transfer.lock();
-            let surplus = if everything { transfer.len } else { transfer.low_water };
-            let n = transfer.take(&mut batch[..surplus.min(MAX_BATCH)]);
-            central.transferred.store(transfer.objects(), Relaxed);
-            transfer.low_water = if n == MAX_BATCH { surplus - n } else { transfer.len };
-            drop(transfer);
+            let mut locked = LockedTransfer::lock(class);
+            let surplus = if everything { locked.transfer.len } else { locked.transfer.low_water };
+            let n = locked.take(&mut batch[..surplus.min(MAX_BATCH)]);
+            central.transferred.store(locked.objects(), Relaxed);
+            locked.transfer.low_water = if n == MAX_BATCH { surplus - n } else { locked.transfer.len };
+            drop(locked);
             give_to_spans(class, &batch[..n]);
             if n < MAX_BATCH {
                 break;
@@ -415,14 +419,14 @@ pub(crate) fn trim_transfers(everything: bool) {
 fn trim_backlog(class: usize, everything: bool) {
     let central = &CENTRALS[class];
     if central.allowance.is_given() {
-        central.transfer.lock().backlog.return_unused(&central.allowance);
+        central.transfer.lock().backlog.return_unused(class, &central.allowance);
     }
     while central.transferred.load(Relaxed) != 0 {
         let mut batch = [Addr(0); MAX_BATCH];
-        let mut transfer = central.transfer.lock();
-        let n = transfer.backlog.surplus(everything, &mut batch, &central.allowance);
-        central.transferred.store(transfer.objects(), Relaxed);
-        drop(transfer);
+        let mut locked = LockedTransfer::lock(class);
+        let n = locked.transfer.backlog.surplus(class, everything, &mut batch, &central.allowance);
+        central.transferred.store(locked.objects(), Relaxed);
+        drop(locked);
         if n == 0 {
             return;
         }
@@ -462,10 +466,10 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
 /// Calls `each` for every object in the transfer cache and the backlog of `class`, under their lock.
 #[cfg(test)]
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
-    let mut transfer = CENTRALS[class].transfer.lock();
-    let len = transfer.len;
-    transfer.slots()[..len].iter().for_each(|&object| each(object));
-    transfer.backlog.for_each(each);
+    let mut locked = LockedTransfer::lock(class);
+    let len = locked.transfer.len;
+    locked.slots()[..len].iter().for_each(|&object| each(object));
+    locked.transfer.backlog.for_each(each);
 }
 
 /// Whether these locks come free before `deadline`: see [`Mutex::comes_free`].

@@ -53,7 +53,11 @@ impl PageHeap {
             let chunks_per_entry = 8usize.pow((LEAF - level) as u32);
             let below_end = end.div_ceil(chunks_per_entry).min(entries(level + 1, self.tree.range()) / 8);
             for i in 0..below_end {
-                if self.tree.get(level, i) != self.tree.merged(level, i) {
+                if level < self.tree.root() {
+                    if self.tree.get(level, i).max() != 0 {
+                        return Err("a level above the root has been written");
+                    }
+                } else if self.tree.get(level, i) != self.tree.merged(level, i) {
                     return Err("a summary disagrees with its children");
                 }
             }

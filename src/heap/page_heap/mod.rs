@@ -4,7 +4,7 @@
 //! and *idle* (free, with memory behind it); a free page that is not idle reads as zeros. Free runs
 //! need no list and no coalescing: neighbours are together because their bits are.
 //!
-//! Above the bits stands a tree of summaries, five levels with eight children to an entry: how many
+//! Above the bits stands a tree of summaries, up to five levels with eight children to an entry: how many
 //! pages are free at the start, in the longest run, and at the end of what the entry covers. The idea
 //! (bitmaps, packed summaries in a radix tree, first fit by address) is that of the Go runtime's
 //! `mpagealloc.go`, described in its proposal 35112 "Scaling the Go page allocator". Go descends from

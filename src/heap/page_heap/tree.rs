@@ -26,17 +26,20 @@ pub(super) fn parts(page: usize, pages: usize) -> impl Iterator<Item = (usize, u
 /// The chunks and the levels of summaries above them: where they lie, and how many there can be.
 ///
 /// The arrays cover the whole range. They read as zeros above the part in use, and only the part in use
-/// (rounded up to groups) is ever written.
+/// (rounded up to groups) is ever written: no level above the one whose first entry covers all chunks that have been
+/// added, since the first entry of each level costs a page of its own.
 pub(super) struct Tree {
     chunks: *mut Chunk,
     levels: [*mut Summary; LEVELS],
     range: usize,
+    /// The uppermost level in use.
+    root: usize,
 }
 
 impl Tree {
     /// A tree over nothing.
     pub(super) const EMPTY: Self =
-        Self { chunks: core::ptr::null_mut(), levels: [core::ptr::null_mut(); LEVELS], range: 0 };
+        Self { chunks: core::ptr::null_mut(), levels: [core::ptr::null_mut(); LEVELS], range: 0, root: LEAF };
 
     /// A tree over `range` chunks, whose arrays begin at the given addresses.
     ///
@@ -44,7 +47,7 @@ impl Tree {
     /// `chunks` must have room for `range` chunks and `levels[l]` for [`entries`]`(l, range)` summaries.
     /// They must be all zero, readable for good, writable wherever chunks are added, and used by nobody else.
     pub(super) unsafe fn new(chunks: Addr, levels: [Addr; LEVELS], range: usize) -> Self {
-        Self { chunks: chunks.ptr(), levels: levels.map(Addr::ptr), range }
+        Self { chunks: chunks.ptr(), levels: levels.map(Addr::ptr), range, root: LEAF }
     }
 
     /// Chunks in the range.
@@ -102,7 +105,20 @@ impl Tree {
         for i in first..first + count {
             self.set(LEAF, i, Summary::all(CHUNK_PAGES));
         }
-        self.refresh_above(first * CHUNK_PAGES, count * CHUNK_PAGES, true);
+        let end = first + count;
+        let mut begin = first;
+        while self.root > 0 && (end - 1) >> (FAN_OUT_SHIFT * (LEAF - self.root)) > 0 {
+            self.root -= 1;
+            // Where holes lie between, the chunks before have other parents, which nobody has computed.
+            begin = 0;
+        }
+        self.refresh_above(begin * CHUNK_PAGES, (end - begin) * CHUNK_PAGES, true);
+    }
+
+    /// The uppermost level in use: none above it has been written.
+    #[cfg(test)]
+    pub(super) fn root(&self) -> usize {
+        self.root
     }
 
     /// Adds a chunk of which nothing is ever free.
@@ -141,7 +157,7 @@ impl Tree {
     #[inline]
     fn refresh_above(&mut self, page: usize, pages: usize, mut changed: bool) {
         let (mut first, mut last) = (page / CHUNK_PAGES, (page + pages - 1) / CHUNK_PAGES);
-        for level in (0..LEAF).rev() {
+        for level in (self.root..LEAF).rev() {
             if !changed {
                 return;
             }
@@ -176,7 +192,7 @@ impl Tree {
         let mut open = leaf.end().min(CHUNK_PAGES - from % CHUNK_PAGES);
         let (mut level, mut i) = (LEAF, first + 1);
         loop {
-            while level > 0 && i % FAN_OUT == 0 {
+            while level > self.root && i % FAN_OUT == 0 {
                 (level, i) = (level - 1, i >> FAN_OUT_SHIFT);
             }
             let begin = i << page_shift(level);

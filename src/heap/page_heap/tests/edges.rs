@@ -64,6 +64,17 @@ fn what_others_have_mapped_is_passed_by() {
 }
 
 #[test]
+fn free_pages_below_many_holes_are_found() {
+    let holes: Vec<usize> = (1..9).collect();
+    let mut heap = heap_on(made(100, &holes), 20, Limits::NONE);
+    assert_eq!(page_of(heap.alloc(1, 1)), 0);
+    assert_eq!(page_of(heap.alloc(CHUNK_PAGES, 1)), 9 * CHUNK_PAGES);
+    heap.check().unwrap();
+    assert_eq!(page_of(heap.alloc(CHUNK_PAGES - 1, 1)), 1);
+    heap.check().unwrap();
+}
+
+#[test]
 fn alignment_is_of_addresses_not_of_page_numbers() {
     let mut heap = heap(64);
     heap.first_page = 5;
