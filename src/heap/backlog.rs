@@ -210,11 +210,7 @@ impl Backlog {
         // SAFETY: the block came from the pool, so it is this thread's alone.
         unsafe { (&mut *block.objects.get())[..objects.len()].copy_from_slice(objects) };
         block.len.store(objects.len() as u32, Relaxed);
-        block.next.store(self.top, Relaxed);
-        self.top = number;
-        self.blocks += 1;
-        self.high_water = self.high_water.max(self.blocks);
-        self.objects += objects.len();
+        self.push(number, objects.len());
         true
     }
 
@@ -241,21 +237,90 @@ impl Backlog {
         if self.top == NONE {
             return 0;
         }
-        let number = self.top;
-        let block = block(number);
+        let block = block(self.top);
         let len = block.len.load(Relaxed) as usize;
         let n = into.len().min(len);
         // SAFETY: a block of this backlog, which is borrowed mutably.
         into[..n].copy_from_slice(unsafe { &(&*block.objects.get())[len - n..len] });
-        block.len.store((len - n) as u32, Relaxed);
+        self.took(block, len - n, n);
+        n
+    }
+
+    /// Offers up to `most` objects of the uppermost block to `push`, and parts with those that it took, the first ones
+    /// of the slice; how many these are.
+    pub(super) fn offer(&mut self, most: usize, push: &mut impl FnMut(&[Addr]) -> usize) -> usize {
+        if self.top == NONE {
+            return 0;
+        }
+        let block = block(self.top);
+        let len = block.len.load(Relaxed) as usize;
+        // SAFETY: a block of this backlog, which is borrowed mutably.
+        let objects = unsafe { &mut (&mut *block.objects.get())[..len] };
+        let first = len - len.min(most);
+        let n = push(&objects[first..]);
+        objects.copy_within(first + n.., first);
+        self.took(block, len - n, n);
+        n
+    }
+
+    /// Notes that `n` objects have been taken from the uppermost block, and how many are left in it.
+    fn took(&mut self, block: &Block, left: usize, n: usize) {
+        block.len.store(left as u32, Relaxed);
         self.objects -= n;
-        if n == len {
+        if left == 0 {
+            let number = self.top;
             self.top = block.next.load(Relaxed);
             self.blocks -= 1;
             self.low_water = self.low_water.min(self.blocks);
             POOL.give(number);
         }
+    }
+
+    /// Lets `pop` fill a place for up to `most` objects, in the uppermost block, or, if that is full, in a new one that
+    /// the class may have; how many it has put there.
+    pub(super) fn accept(
+        &mut self,
+        class: usize,
+        most: usize,
+        allowance: &Allowance,
+        pop: &mut impl FnMut(&mut [Addr]) -> usize,
+    ) -> usize {
+        let batch = batch_of(class);
+        let mut fill = |number: u32, len: usize| {
+            let room = (batch - len).min(most);
+            // SAFETY: a block of this backlog, which is borrowed mutably, or one that came from the pool.
+            let n = pop(unsafe { &mut (&mut *block(number).objects.get())[len..len + room] });
+            block(number).len.store((len + n) as u32, Relaxed);
+            n
+        };
+        if self.top != NONE {
+            let len = block(self.top).len.load(Relaxed) as usize;
+            if len < batch {
+                let n = fill(self.top, len);
+                self.objects += n;
+                return n;
+            }
+        }
+        if self.blocks >= allowance.blocks.load(Relaxed) {
+            return 0;
+        }
+        let Some(number) = POOL.take() else { return 0 };
+        let n = fill(number, 0);
+        if n == 0 {
+            POOL.give(number);
+        } else {
+            self.push(number, n);
+        }
         n
+    }
+
+    /// Puts a block with `objects` objects on top.
+    fn push(&mut self, number: u32, objects: usize) {
+        block(number).next.store(self.top, Relaxed);
+        self.top = number;
+        self.blocks += 1;
+        self.high_water = self.high_water.max(self.blocks);
+        self.objects += objects;
     }
 
     /// Takes a block that nobody has wanted since this last found none, or any if `everything` is to go; 0 if there
@@ -368,6 +433,42 @@ mod tests {
         assert_eq!(out[..3], batch(101)[full() - 3..full()]);
         assert_eq!(backlog.take(&mut out), full() - 3, "no more than the rest of the block");
         assert_eq!((backlog.take(&mut out), backlog.take(&mut out)), (full(), 0));
+        allowance.withdraw_all(CLASS);
+    }
+
+    #[test]
+    fn takes_in_place_and_offers_in_place() {
+        let (mut backlog, allowance) = (Backlog::new(), Allowance::new());
+        let objects = batch(1);
+        let mut next = 0;
+        let mut fill = |into: &mut [Addr]| {
+            for place in into.iter_mut() {
+                *place = objects[next % full()];
+                next += 1;
+            }
+            into.len()
+        };
+        assert_eq!(backlog.accept(CLASS, 9999, &allowance, &mut fill), 0, "the class may keep nothing");
+        allow_one(&allowance);
+        assert_eq!(backlog.accept(CLASS, 9999, &allowance, &mut |_| 0), 0, "nothing came");
+        assert_eq!((backlog.blocks, backlog.objects()), (0, 0), "so no block is used");
+        assert_eq!(backlog.accept(CLASS, 1, &allowance, &mut fill), 1);
+        assert_eq!(backlog.accept(CLASS, 9999, &allowance, &mut fill), full() - 1, "the rest of the block");
+        assert_eq!(backlog.accept(CLASS, 9999, &allowance, &mut fill), 0, "one block and no more");
+
+        // Who has room for two takes the first two of what is offered; the others stay, in their order.
+        let mut two = |offered: &[Addr]| {
+            assert_eq!(offered, &objects[full() - 3..full()]);
+            2
+        };
+        assert_eq!(backlog.offer(3, &mut two), 2);
+        let mut rest = |offered: &[Addr]| {
+            assert_eq!(offered[..full() - 3], objects[..full() - 3]);
+            assert_eq!(offered[full() - 3], objects[full() - 1]);
+            offered.len()
+        };
+        assert_eq!(backlog.offer(9999, &mut rest), full() - 2);
+        assert_eq!((backlog.offer(9999, &mut rest), backlog.blocks, backlog.objects()), (0, 0, 0));
         allowance.withdraw_all(CLASS);
     }
 

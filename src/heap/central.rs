@@ -4,16 +4,18 @@
 //! Objects come from the fullest span, so that the emptiest drain and go back to the page heap. Go's
 //! division into swept and unswept sets has no place here, where `free` is explicit.
 
-use super::backlog::{self, Allowance, Backlog};
+mod transfer;
+
+use super::backlog::{self, Allowance};
 use super::page_map::{self, PageId};
 use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
 use super::{diagnose, maintenance, pages};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::sync::{Mutex, MutexGuard, Rank};
-use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use transfer::{LockedTransfer, Transfer};
 
 /// Most objects that move at once between a cache and a central list.
 pub(crate) const MAX_BATCH: usize = 64;
@@ -30,88 +32,13 @@ const TRANSFER_BATCHES: usize = 64;
 /// Bytes a transfer cache may hold, but at least one batch: 67 of them must not add up to much.
 const TRANSFER_BYTES: usize = 1 << 20;
 
-/// Objects a transfer cache has room for.
-const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
-
-/// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
-/// objects never touch a span's bits.
-struct Transfer {
-    len: usize,
-    /// Fewest objects held since the last [`trim_transfers`]: what nobody wanted.
-    low_water: usize,
-    /// What found no room here, if the class may keep it.
-    backlog: Backlog,
-}
-
-/// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
-/// not used should cost no page.
-struct TransferSlots([UnsafeCell<[Addr; TRANSFER_SLOTS]>; ALL_CLASSES]);
-
-// SAFETY: a row is only reached through the `LockedTransfer` of its class, and that holds the class's lock.
-unsafe impl Sync for TransferSlots {}
-
-static TRANSFER_OBJECTS: TransferSlots =
-    TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
-
 /// Calls `each` with address and bytes of the lists of free objects. A place behind the end of a list still
 /// names the object that was taken from it.
 pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
-    each(Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>());
+    let (slots, bytes) = transfer::memory();
+    each(slots, bytes);
     let (blocks, bytes) = backlog::memory();
     each(blocks, bytes);
-}
-
-impl Transfer {
-    const fn new() -> Self {
-        Self { len: 0, low_water: 0, backlog: Backlog::new() }
-    }
-}
-
-/// A class's transfer cache under its lock. (The class is not a part of [`Transfer`], so that the table of all classes
-/// is zero at first, and costs no page where no class is used.)
-struct LockedTransfer {
-    class: usize,
-    transfer: MutexGuard<'static, Transfer>,
-}
-
-impl LockedTransfer {
-    fn lock(class: usize) -> Self {
-        Self { class, transfer: CENTRALS[class].transfer.lock() }
-    }
-
-    /// Objects held here and in the backlog.
-    fn objects(&self) -> usize {
-        self.transfer.len + self.transfer.backlog.objects()
-    }
-
-    fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
-        // SAFETY: the row goes with the lock of its class, which this value holds, and this value is borrowed mutably.
-        unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
-    }
-
-    /// Takes objects from here, or, if there are none, from the backlog.
-    fn take_any(&mut self, into: &mut [Addr]) -> usize {
-        if self.transfer.len > 0 { self.take(into) } else { self.transfer.backlog.take(into) }
-    }
-
-    /// Takes the newest objects.
-    fn take(&mut self, into: &mut [Addr]) -> usize {
-        let n = into.len().min(self.transfer.len);
-        let rest = self.transfer.len - n;
-        into[..n].copy_from_slice(&self.slots()[rest..rest + n]);
-        self.transfer.len = rest;
-        self.transfer.low_water = self.transfer.low_water.min(rest);
-        n
-    }
-
-    /// Keeps objects until it holds `limit`; returns how many.
-    fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
-        let len = self.transfer.len;
-        let n = objects.len().min(limit.saturating_sub(len));
-        self.slots()[len..len + n].copy_from_slice(&objects[..n]);
-        self.transfer.len += n;
-        n
-    }
 }
 
 /// Lists by the log2 of the number of free objects.
@@ -247,6 +174,48 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
         }
     }
     give_to_spans(class, &objects[kept..]);
+}
+
+/// As [`take`] for a class that has shown to free and take again more than its caches hold: many batches at once, by
+/// way of `push`, which takes as many of a slice as it has room for, the first ones. At most about `most` objects; 0
+/// for other classes, and if none wait.
+pub(crate) fn take_many(class: usize, most: usize, mut push: impl FnMut(&[Addr]) -> usize) -> usize {
+    let central = &CENTRALS[class];
+    if !central.allowance.is_given() || central.transferred.load(Relaxed) == 0 {
+        return 0;
+    }
+    central.wanted.store(true, Relaxed);
+    let mut locked = LockedTransfer::lock(class);
+    let taken = repeat(most, |most| locked.offer(most, &mut push));
+    central.transferred.store(locked.objects(), Relaxed);
+    taken
+}
+
+/// As [`give`] for such a class, by way of `pop`, which fills a slice from its beginning as far as it has objects.
+pub(crate) fn give_many(class: usize, most: usize, mut pop: impl FnMut(&mut [Addr]) -> usize) -> usize {
+    let central = &CENTRALS[class];
+    if !central.allowance.is_given() {
+        return 0;
+    }
+    let limit = central.transfer_limit.load(Relaxed);
+    let mut locked = LockedTransfer::lock(class);
+    let given = repeat(most, |most| locked.accept(limit, most, &central.allowance, &mut pop));
+    central.transferred.store(locked.objects(), Relaxed);
+    drop(locked);
+    maintenance::note_returned(given * OBJECT_BYTES[class] as usize);
+    given
+}
+
+/// Calls `some` with what is left of `most` until nothing is, or it does nothing; the sum of what it did.
+fn repeat(most: usize, mut some: impl FnMut(usize) -> usize) -> usize {
+    let mut done = 0;
+    while done < most {
+        match some(most - done) {
+            0 => break,
+            n => done += n,
+        }
+    }
+    done
 }
 
 fn take_from_spans(class: usize, into: &mut [Addr]) -> usize {

@@ -89,6 +89,7 @@ programs! {
         life_fork_storm
         life_ifunc
         life_mlockall
+        life_large_batches
         life_producer_consumer
         life_signal_handler
         life_small_stacks

@@ -281,6 +281,14 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
         }
     }
     let capacity = slab_of(cpu).map_or(0, |slab| capacity::grow(place, table, cpu, slab, class));
+    // SAFETY: the objects are of this class, and free.
+    let push = |objects: &[Addr]| unsafe { sections::push_batch(place, table, class, objects) };
+    if central::take_many(class, capacity / 2, push) > 0
+        // SAFETY: a class with a stack.
+        && let Some(object) = object_of(unsafe { sections::pop(place, table, class) })
+    {
+        return Some(object);
+    }
     let mut batch = [Addr(0); central::MAX_BATCH];
     let wanted = (capacity / 2 + 1).min(central::batch_of(class));
     let taken = central::take(class, &mut batch[..wanted]);
@@ -302,11 +310,19 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
     if is_tracked() && unsafe { sections::push(place, table, class, object) } {
         return;
     }
+    let mut half = 0;
     if let Some(slab) = slab_of(cpu) {
         capacity::grow_for_free(place, table, cpu, slab, class);
+        half = slab.read(class).capacity(class) / 2;
     }
     // SAFETY: as above.
     if unsafe { sections::push(place, table, class, object) } {
+        return;
+    }
+    // SAFETY: a class with a stack.
+    let pop = |into: &mut [Addr]| unsafe { sections::pop_batch(place, table, class, into) };
+    // SAFETY: as above.
+    if central::give_many(class, half, pop) > 0 && unsafe { sections::push(place, table, class, object) } {
         return;
     }
     let mut batch = [Addr(0); central::MAX_BATCH];
