@@ -17,7 +17,7 @@
 //! coded as an undefined instruction so that the code stays readable to disassemblers.
 
 use super::Place;
-use super::slab::{Header, SlotIndex, mark_word};
+use super::slab::{Header, SlotIndex};
 use super::table::{CpuTable, SLABS_OFFSET};
 use crate::base::Addr;
 use core::arch::asm;
@@ -263,7 +263,7 @@ pub(super) unsafe fn replace_header(
             class = in(reg) class,
             old = in(reg) old.0,
             new = in(reg) new.0,
-            mark = in(reg) mark_word(class),
+            mark = in(reg) new.mark_word(class),
             slabs = const SLABS_OFFSET,
             slab = out(reg) _,
             cpu = out(reg) cpu,

@@ -2,12 +2,12 @@
 //! length.
 //!
 //! ```text
-//! word 0            50           …  BEGIN[c]-1   BEGIN[c]                  BEGIN[c]+MAX_SLOTS[c]
-//! ┌────────────────┬───────────┬───┬────────────┬───┬───┬───┬─────────────┬───
-//! │ header per     │ idle mark │tiny│   mark     │ p │ p │ p │   (empty)   │ …
-//! │ class: u16 ×2  │   (odd)   │word│   (odd)    │   │   │   │             │
-//! └────────────────┴───────────┴───┴────────────┴───┴───┴───┴─────────────┴───
-//!                                                           ↑ current     ↑ end ≤ BEGIN+MAX_SLOTS
+//! word 0            50                 NEAR[c]-1   NEAR[c]                    NEAR[c]+near_slots(c)
+//! ┌────────────────┬───────────┬────┬─┬───────────┬───┬───┬───┬───────────────┬───   ┬───────────────
+//! │ header per     │ idle mark │tiny│ │   mark    │ p │ p │ p │   (empty)     │ …    │ far stacks …
+//! │ class: u16 ×2  │   (odd)   │word│ │   (odd)   │   │   │   │               │      │
+//! └────────────────┴───────────┴────┴─┴───────────┴───┴───┴───┴───────────────┴───   ┴───────────────
+//!                                                             ↑ current       ↑ end
 //! ```
 //!
 //! A header holds two word indices: `current`, the slot the next pushed object goes to, and `end`, where
@@ -15,6 +15,11 @@
 //! on the popped word. A class not used yet has `current == end`, pointing behind the idle mark: empty
 //! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
 //! touched page.
+//!
+//! A class has two places for its stack: a near one with room for a batch, beside those of all other classes, and a
+//! far one with room for thousands of objects. Most classes of most programs never need more than the near one, and
+//! all near ones together take as many pages as two far ones. An empty stack moves to the other place with the header
+//! that changes its capacity; requests need not know.
 
 use crate::base::Addr;
 use crate::base::PAGE_BYTES;
@@ -62,10 +67,15 @@ const MIN_SLOTS: usize = 8;
 /// … and at most this many, which bounds the slab.
 const MAX_MAX_SLOTS: usize = 2048;
 
+/// Most objects on a near stack: a batch.
+const NEAR_SLOTS: usize = 64;
+
 /// Largest capacity per class, in objects; 0 for pseudo-classes.
 pub(crate) static MAX_SLOTS: [u16; STACKS] = max_slots();
-/// First slot of each class's stack.
-static BEGIN: [SlotIndex; STACKS] = begin();
+/// First slot of each class's near stack, and of its far one if it has one.
+static BEGIN: [[SlotIndex; 2]; STACKS] = LAYOUT.begin;
+/// Where the far stacks begin: the `end` of a near one is at most this.
+const FAR_WORD: SlotIndex = LAYOUT.far_word;
 /// Bytes of an object on each stack.
 pub(super) static STACK_BYTES: [u32; STACKS] = stack_bytes();
 
@@ -106,34 +116,46 @@ const fn object_bytes(stack: usize) -> usize {
     crate::heap::size_class::object_bytes_of(stack)
 }
 
-const fn begin() -> [SlotIndex; STACKS] {
+/// Where stacks lie.
+struct Places {
+    begin: [[SlotIndex; 2]; STACKS],
+    far_word: SlotIndex,
+    words: usize,
+}
+
+const LAYOUT: Places = {
     let slots = max_slots();
-    let mut begin = [0; STACKS];
-    let (mut class, mut word) = (0, FIRST_STACK_WORD);
-    while class < STACKS {
-        if slots[class] != 0 {
-            begin[class] = word as SlotIndex + 1;
-            word += 1 + slots[class] as usize;
+    let mut begin = [[0; 2]; STACKS];
+    let mut word = FIRST_STACK_WORD;
+    let mut stack = 0;
+    while stack < STACKS {
+        if slots[stack] != 0 {
+            begin[stack][0] = word as SlotIndex + 1;
+            word += 1 + near_slots(slots[stack]) as usize;
         }
-        class += 1;
+        stack += 1;
     }
-    begin
+    let far_word = word as SlotIndex;
+    stack = 0;
+    while stack < STACKS {
+        if slots[stack] != near_slots(slots[stack]) {
+            begin[stack][1] = word as SlotIndex + 1;
+            word += 1 + slots[stack] as usize;
+        }
+        stack += 1;
+    }
+    assert!(word <= SlotIndex::MAX as usize);
+    Places { begin, far_word, words: word }
+};
+
+/// The room of the near stack of a class that may have `max_slots` objects.
+const fn near_slots(max_slots: u16) -> u16 {
+    if (max_slots as usize) < NEAR_SLOTS { max_slots } else { NEAR_SLOTS as u16 }
 }
 
 /// Bytes of a slab, a multiple of every kernel page size.
-pub(crate) const SLAB_BYTES: usize = {
-    let (begin, slots) = (begin(), max_slots());
-    let words = begin[STACKS - 1] as usize + slots[STACKS - 1] as usize;
-    assert!(words <= SlotIndex::MAX as usize);
-    crate::base::align_up(words * 8, 64 << 10)
-};
+pub(crate) const SLAB_BYTES: usize = crate::base::align_up(LAYOUT.words * 8, 64 << 10);
 const _: () = assert!(TINY_BLOCK < LARGE_PAGES, "the last class with a stack");
-
-/// Word of the mark below the stack of `class`.
-#[inline]
-pub(super) fn mark_word(class: usize) -> usize {
-    BEGIN[class] as usize - 1
-}
 
 /// A class's header as one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,21 +178,40 @@ impl Header {
         (self.0 >> 16) as u16
     }
 
+    /// Whether it is of a far stack.
+    const fn is_far(self) -> bool {
+        self.end() > FAR_WORD
+    }
+
+    /// The first slot of the stack.
+    fn begin(self, class: usize) -> SlotIndex {
+        BEGIN[class][self.is_far() as usize]
+    }
+
+    /// The word of the mark below the stack of `class`; not for [`Self::IDLE`].
+    pub(super) fn mark_word(self, class: usize) -> usize {
+        self.begin(class) as usize - 1
+    }
+
     /// Objects on the stack of `class`.
     pub(super) fn objects(self, class: usize) -> usize {
-        if self == Self::IDLE { 0 } else { (self.current() - BEGIN[class]) as usize }
+        if self == Self::IDLE { 0 } else { (self.current() - self.begin(class)) as usize }
     }
 
     /// Objects that the stack of `class` has room for.
     pub(super) fn capacity(self, class: usize) -> usize {
-        if self == Self::IDLE { 0 } else { (self.end() - BEGIN[class]) as usize }
+        if self == Self::IDLE { 0 } else { (self.end() - self.begin(class)) as usize }
     }
 
-    /// The same stack with another capacity, clamped to what it holds and to what the slab has room for.
+    /// The same stack with another capacity, clamped to what it holds and to what the slab has room for. Only an empty
+    /// stack moves to where it has room for more than a batch.
     pub(super) fn with_capacity(self, class: usize, capacity: usize) -> Self {
-        let objects = self.objects(class);
-        let capacity = capacity.clamp(objects, MAX_SLOTS[class] as usize);
-        Self::new(BEGIN[class] + objects as u16, BEGIN[class] + capacity as u16)
+        let (objects, slots) = (self.objects(class), MAX_SLOTS[class]);
+        let near = near_slots(slots);
+        let is_far = if objects == 0 { capacity > near as usize && slots > near } else { self.is_far() };
+        let capacity = capacity.clamp(objects, if is_far { slots } else { near } as usize);
+        let begin = BEGIN[class][is_far as usize];
+        Self::new(begin + objects as u16, begin + capacity as u16)
     }
 }
 
@@ -262,8 +303,8 @@ impl Slab {
         if MAX_SLOTS[class] == 0 || (old == Header::IDLE && capacity == 0) {
             return (0, 0);
         }
-        self.word(mark_word(class)).store(MARK, Relaxed);
         let new = old.with_capacity(class, capacity);
+        self.word(new.mark_word(class)).store(MARK, Relaxed);
         self.header(class).store(new.0, Relaxed);
         (old.capacity(class), new.capacity(class))
     }
@@ -279,9 +320,10 @@ impl Slab {
     /// that they are free. The caller owns the slab.
     #[cfg(test)]
     pub(super) fn for_each_object(self, each: &mut impl FnMut(usize, Addr)) {
-        for (class, &begin) in BEGIN.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
-            for i in 0..self.read(class).objects(class) {
-                each(class, Addr(self.word(begin as usize + i).load(Relaxed) as usize));
+        for class in 1..=TINY_BLOCK {
+            let header = self.read(class);
+            for i in 0..header.objects(class) {
+                each(class, Addr(self.word(header.begin(class) as usize + i).load(Relaxed) as usize));
             }
         }
     }
@@ -347,18 +389,51 @@ mod tests {
     #[test]
     fn stacks_do_not_overlap_and_fit() {
         let mut end = FIRST_STACK_WORD;
-        for class in (1..CLASSES).chain([TINY_BLOCK]).chain(ALL_CLASSES..STACKS) {
-            assert_eq!(BEGIN[class] as usize, end + 1);
-            end = BEGIN[class] as usize + MAX_SLOTS[class] as usize;
+        let stacks = || (1..CLASSES).chain([TINY_BLOCK]).chain(ALL_CLASSES..STACKS);
+        for class in stacks() {
+            assert_eq!(BEGIN[class][0] as usize, end + 1);
+            end = BEGIN[class][0] as usize + near_slots(MAX_SLOTS[class]) as usize;
+        }
+        assert_eq!(end, FAR_WORD as usize);
+        for class in stacks().filter(|&class| MAX_SLOTS[class] as usize > NEAR_SLOTS) {
+            assert_eq!(BEGIN[class][1] as usize, end + 1);
+            end = BEGIN[class][1] as usize + MAX_SLOTS[class] as usize;
         }
         assert!(end * 8 <= SLAB_BYTES);
+    }
+
+    #[test]
+    fn only_an_empty_stack_moves_and_knows_where_it_is() {
+        let most = MAX_SLOTS[5] as usize;
+        let near = Header::IDLE.with_capacity(5, NEAR_SLOTS);
+        let far = Header::IDLE.with_capacity(5, NEAR_SLOTS + 1);
+        assert_eq!([near, far].map(|header| header.is_far()), [false, true]);
+        assert_eq!([near, far].map(|header| header.capacity(5)), [NEAR_SLOTS, NEAR_SLOTS + 1]);
+        assert_eq!(
+            (near.with_capacity(5, most), far.with_capacity(5, 0).is_far()),
+            (far.with_capacity(5, most), false)
+        );
+        for header in [near, far] {
+            let held = Header::new(header.current() + 1, header.end());
+            for capacity in [0, 1, NEAR_SLOTS, NEAR_SLOTS + 1, usize::MAX] {
+                let same = held.with_capacity(5, capacity);
+                assert_eq!(
+                    (same.is_far(), same.current(), same.objects(5)),
+                    (held.is_far(), held.current(), 1)
+                );
+                let room = if held.is_far() { most } else { NEAR_SLOTS };
+                assert_eq!(same.capacity(5), capacity.clamp(1, room));
+            }
+        }
+        let wide = ALL_CLASSES - 1 + MAX_RUN_PAGES + 1 - MIN_RUN_PAGES;
+        assert!(!Header::IDLE.with_capacity(wide, usize::MAX).is_far(), "one place is enough");
     }
 
     #[test]
     fn no_header_of_a_slab_equals_the_dummy_s() {
         let dummy = Dummy::HEADER;
         assert_ne!(dummy, Header::IDLE);
-        assert!((0..STACKS).all(|class| BEGIN[class] == 0 || dummy.end() < BEGIN[class]));
+        assert!((0..STACKS).all(|class| BEGIN[class][0] == 0 || dummy.end() < BEGIN[class][0]));
     }
 
     #[test]

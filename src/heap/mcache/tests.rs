@@ -4,7 +4,7 @@
 mod stress;
 
 use super::sections;
-use super::slab::{Header, MARK, MAX_SLOTS, SLAB_BYTES, Slab, TINY_WORD, mark_word};
+use super::slab::{Header, MARK, MAX_SLOTS, SLAB_BYTES, Slab, TINY_WORD};
 use super::table::CpuTable;
 use super::{Place, cpu_at, object_of};
 use crate::base::Addr;
@@ -142,9 +142,10 @@ fn a_class_at_its_largest_capacity_stays_inside_its_stack() {
     let (table, slab, mut area) = (new_table(), new_slab(usize::MAX), FakeArea::new(0, 0));
     table.publish(0, slab);
     slab.set_capacity(CLASS + 1, usize::MAX);
+    let neighbour = slab.read(CLASS + 1).mark_word(CLASS + 1);
     let (place, objects) = (area.place(), objects(slots + 1));
     assert_eq!(push_batch(place, table, &objects), slots);
-    assert_eq!(slab.word(mark_word(CLASS + 1)).load(Relaxed), MARK, "the neighbour's mark");
+    assert_eq!(slab.word(neighbour).load(Relaxed), MARK, "the neighbour's mark");
     assert_eq!(pop_batch(place, table, slots + 1).len(), slots);
 }
 
@@ -155,9 +156,9 @@ fn a_header_is_replaced_only_if_it_is_the_expected_one() {
     let place = area.place();
     let wide = Header::IDLE.with_capacity(CLASS, 8);
     assert_eq!(replace_header(place, table, wide, Header::IDLE), None, "not the expected one");
-    assert_eq!(slab.word(mark_word(CLASS)).load(Relaxed), 0, "nothing written");
+    assert_eq!(slab.word(wide.mark_word(CLASS)).load(Relaxed), 0, "nothing written");
     assert_eq!(replace_header(place, table, Header::IDLE, wide), Some(2));
-    assert_eq!((slab.read(CLASS), slab.word(mark_word(CLASS)).load(Relaxed)), (wide, MARK));
+    assert_eq!((slab.read(CLASS), slab.word(wide.mark_word(CLASS)).load(Relaxed)), (wide, MARK));
     assert!(push(place, table, Addr(64)));
     let held = slab.read(CLASS);
     assert_eq!(replace_header(place, table, wide, wide), None, "an object has been pushed since");
