@@ -13,6 +13,14 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 static SPACE: AddressSpace = AddressSpace::new();
 static HEAP: Mutex<PageHeap> = Mutex::new(Rank::PageHeap, PageHeap::new());
 
+/// Pages of all spans.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of all spans, without the heap's lock.
+pub(super) fn bytes_in_use() -> usize {
+    IN_USE.load(Relaxed) * PAGE_BYTES
+}
+
 /// Reserves the heap's range and sets up everything that is indexed by its pages. `false`: no memory.
 pub(super) fn init() -> bool {
     if SPACE.init().is_err() {
@@ -42,13 +50,14 @@ pub(super) fn alloc_span(
     class: usize,
 ) -> Option<(&'static Span, bool)> {
     let run = page_heap::alloc_run(&HEAP, pages, align_pages)?;
+    IN_USE.fetch_add(pages, Relaxed);
     let span = span::record(run.page);
     span.start(state, class, pages);
     if wide_bits_ready(span) {
         return Some((span, run.zeroed));
     }
     span.end();
-    page_heap::free_run(&HEAP, run.page, pages);
+    free_pages(run.page, pages);
     None
 }
 
@@ -63,11 +72,12 @@ pub(super) fn free_span(span: &'static Span) {
     tracking::drop_records(span);
     let (page, pages) = (span.page(), span.pages());
     span.end();
-    page_heap::free_run(&HEAP, page, pages);
+    free_pages(page, pages);
 }
 
 /// Returns pages that are cut off the end of a span and have left the page map.
 pub(super) fn free_pages(page: PageId, pages: usize) {
+    IN_USE.fetch_sub(pages, Relaxed);
     page_heap::free_run(&HEAP, page, pages);
 }
 
@@ -75,6 +85,7 @@ pub(super) fn free_pages(page: PageId, pages: usize) {
 pub(super) fn free_unbacked_span(span: &'static Span) {
     let (page, pages) = (span.page(), span.pages());
     span.end();
+    IN_USE.fetch_sub(pages, Relaxed);
     let mut heap = HEAP.lock();
     heap.free_unbacked(page, pages);
     // Under the lock, or a chunk that fills up meanwhile would be advised in the other order.
@@ -103,7 +114,11 @@ pub(super) unsafe fn move_pages(from: &'static Span, to: &'static Span) -> Resul
 
 /// Lengthens a run in place, from `pages` to `new_pages`; `false` if the pages behind it are not free.
 pub(super) fn extend(page: PageId, pages: usize, new_pages: usize) -> bool {
-    page_heap::extend_run(&HEAP, page, pages, new_pages).is_some()
+    let extended = page_heap::extend_run(&HEAP, page, pages, new_pages).is_some();
+    if extended {
+        IN_USE.fetch_add(new_pages - pages, Relaxed);
+    }
+    extended
 }
 
 /// Makes the tiny allocator's map usable for the page of `object`; `false`: no memory.

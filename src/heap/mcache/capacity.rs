@@ -8,11 +8,11 @@
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
 use super::table::CpuTable;
-use super::{CPUS, Cache, Place};
+use super::{CPUS, CPUS_SEEN, Cache, Place};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
-use crate::heap::{central, large};
+use crate::heap::{central, large, pages};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Classes looked at for room before a growing class is content with what there was.
@@ -25,6 +25,21 @@ const TRIES: usize = 3;
 const EMPTY: u8 = 1;
 /// A free found it full.
 const FULL: u8 = 2;
+
+/// All caches together may hold this share of the heap …
+const HEAP_SHARE: usize = 8;
+/// … but each may hold this much, which a program with a small heap can do with.
+const LEAST_BYTES: usize = 512 << 10;
+
+/// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
+fn most_bytes() -> usize {
+    let most = config::get(Key::CpuCache);
+    if config::is_given(Key::CpuCache) {
+        return most;
+    }
+    let share = pages::bytes_in_use() / HEAP_SHARE / CPUS_SEEN.load(Relaxed).max(1);
+    share.max(LEAST_BYTES).min(most)
+}
 
 /// The books of one CPU. Threads that share the CPU keep them together, so all are atomic; they may be
 /// off for a moment but add up.
@@ -81,7 +96,7 @@ impl Budget {
     /// it was taken from.
     fn room(&self) -> usize {
         let used = (self.capacity_bytes.load(Relaxed) as isize).max(0) as usize;
-        config::get(Key::CpuCache).saturating_sub(used)
+        most_bytes().saturating_sub(used)
     }
 
     /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a
