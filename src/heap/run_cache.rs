@@ -6,6 +6,7 @@
 //! finds no room there, or is longer, here, in a shard chosen by thread. What waits too long, or is too much,
 //! goes to the page heap.
 
+use super::pages;
 use super::span::{List, Span, State};
 use crate::base::PAGE_BYTES;
 use crate::sync::{Mutex, Rank};
@@ -14,8 +15,17 @@ use crate::sys::{rseq, time};
 /// Longest run kept: 1 MiB. Above that the page faults or the clearing dwarf a lock.
 pub(crate) const MAX_RUN_PAGES: usize = (1 << 20) / PAGE_BYTES;
 
-/// Pages that one shard holds at most: 2 MiB, so that a pair of 1 MiB objects still fits.
-const MAX_SHARD_PAGES: usize = (2 << 20) / PAGE_BYTES;
+/// Bytes that one shard holds at most, so that a pair of 1 MiB objects still fits …
+const MAX_SHARD_BYTES: usize = 2 << 20;
+/// … but not more than this share of the heap: a table that grows by and by leaves runs that nobody asks for again …
+const HEAP_SHARE: usize = 8;
+/// … unless it is no more than this.
+const LEAST_SHARD_BYTES: usize = 256 << 10;
+
+/// Pages that one shard may hold now.
+fn most_pages() -> usize {
+    (pages::bytes_in_use() / HEAP_SHARE).clamp(LEAST_SHARD_BYTES, MAX_SHARD_BYTES) / PAGE_BYTES
+}
 
 /// Shards: more than the threads that allocate large objects at the same moment on most machines.
 const SHARDS: usize = 16;
@@ -76,11 +86,15 @@ pub(super) fn take(pages: usize) -> Option<&'static Span> {
 }
 
 /// Keeps the run of a freed object, which must be [`State::CachedRun`] already and not longer than
-/// [`MAX_RUN_PAGES`]. `release` is called for each run that has to go to the page heap for it.
+/// [`MAX_RUN_PAGES`]. `release` is called for each run that has to go to the page heap for it, or for this one.
 pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) {
+    let most = most_pages();
+    if span.pages() > most {
+        return release(span);
+    }
     let now = super::maintenance::recent_milliseconds();
     let mut shard = current_shard().lock();
-    while shard.pages + span.pages() > MAX_SHARD_PAGES {
+    while shard.pages + span.pages() > most {
         let Some(old) = shard.evict() else { break };
         drop(shard);
         release(old);
