@@ -2,9 +2,10 @@
 
 use super::{
     Sink,
-    memo::{self, Memos},
+    memo::{self, Memo, Memos},
     modules,
     table::Table,
+    trace::{Traces, Wanted},
     walk,
 };
 use crate::base::Addr;
@@ -20,6 +21,7 @@ pub(super) use super::walk::Cursor;
 #[repr(C)]
 struct Tables {
     rules: Table,
+    traces: Traces,
     memos: Memos,
 }
 
@@ -51,19 +53,53 @@ pub(super) fn table() -> Option<&'static Table> {
 #[inline(always)]
 pub(super) fn find_known(skip: usize, depth: usize) -> Option<StackId> {
     let tables = tables().filter(|_| depth > 0)?;
-    let mut memo = tables.memos.take(epoch())?;
+    let epoch = epoch();
+    let mut memo = tables.memos.take(epoch)?;
     if memo.pause > 0 {
         memo.pause -= 1;
         return None;
     }
     let skip = skip.saturating_add(1);
-    let wanted = skip.saturating_add(depth).min(super::MAX_FRAMES + 1);
-    // SAFETY: the registers are those of the function around, which runs until the walk is over; the memo is
-    // this thread's.
-    if !unsafe { walk::walk_to_memo(Cursor::here(), &tables.rules, &mut memo, wanted) } {
+    let frames = skip.saturating_add(depth).min(super::MAX_FRAMES + 1);
+    let (cursor, wanted, last) = (Cursor::here(), Wanted { skip, depth, frames, epoch }, memo.last_id);
+    let is_tried = memo.traces.is_worth_trying();
+    if is_tried {
+        // SAFETY: the registers are those of the function around, which runs until the walk is over.
+        if let Some(id) = unsafe { tables.traces.follow(&cursor, last, wanted) } {
+            if cfg!(debug_assertions) {
+                // SAFETY: as above.
+                let walked = unsafe { walk_to_known(cursor, tables, &mut memo, wanted) };
+                assert_eq!(walked, Some(id), "a trace leads where a walk does");
+            }
+            memo.traces.note_followed();
+            memo.last_id = id;
+            return Some(id);
+        }
+    }
+    memo.traces.note_walked();
+    // SAFETY: as above; the memo is this thread's.
+    let id = unsafe { walk_to_known(cursor, tables, &mut memo, wanted) }?;
+    if id != StackId::NONE {
+        memo.last_id = id;
+        if is_tried {
+            let may_write = memo.traces.spend();
+            tables.traces.learn(last, id, &memo, &tables.rules, wanted, may_write);
+        }
+    }
+    Some(id)
+}
+
+/// Walks from `cursor` as far as the stack is not that of the last walk, and looks it up; as [`find_known`].
+///
+/// # Safety
+/// `cursor` must hold the registers of a running function of this thread, and `memo` be this thread's.
+#[inline(always)]
+unsafe fn walk_to_known(cursor: Cursor, tables: &Tables, memo: &mut Memo, wanted: Wanted) -> Option<StackId> {
+    // SAFETY: passed on to the caller.
+    if !unsafe { walk::walk_to_memo(cursor, &tables.rules, memo, wanted.frames) } {
         return None;
     }
-    let from = memo.start().saturating_add(skip);
+    let (from, depth) = (memo.start().saturating_add(wanted.skip), wanted.depth);
     if memo.id_frames == (from, depth) {
         return Some(memo.id);
     }

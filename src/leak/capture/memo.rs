@@ -14,7 +14,7 @@
 //! Memos lie in a table that is indexed by thread. Each has a flag that says it is in use, which nobody
 //! waits for: a signal handler in between, or another thread with the same place, walks all the way.
 
-use super::stack;
+use super::{stack, trace::Record};
 use crate::leak::depot::{self, Hasher, StackId};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{
@@ -116,6 +116,10 @@ pub(super) struct Memo {
     /// The number of the stack in the depot and which frames it has, 0 and none if not known.
     pub(super) id: StackId,
     pub(super) id_frames: (usize, usize),
+    /// The number of the stack that was recorded last, by whatever way.
+    pub(super) last_id: StackId,
+    /// How well traces serve the thread.
+    pub(super) traces: Record,
     frames: Frames,
     /// The same frames' addresses, as the depot wants them.
     addresses: [usize; CAPACITY],
@@ -220,6 +224,7 @@ impl Memos {
         let memo = unsafe { &mut *memo };
         if old != 0 || (memo.epoch, memo.thread) != (epoch, thread) {
             (memo.epoch, memo.thread) = (epoch, thread);
+            (memo.last_id, memo.traces) = (StackId::NONE, Record::NEW);
             memo.clear();
         }
         Some(Used(memo))

@@ -41,6 +41,8 @@ mod rule;
 #[cfg(target_arch = "x86_64")]
 mod table;
 #[cfg(target_arch = "x86_64")]
+mod trace;
+#[cfg(target_arch = "x86_64")]
 mod walk;
 
 #[cfg(target_arch = "x86_64")]

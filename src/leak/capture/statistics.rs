@@ -6,8 +6,14 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub(super) struct Counter(AtomicUsize);
 
 impl Counter {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(AtomicUsize::new(0))
+    }
+
+    /// How many there were.
+    #[cfg(test)]
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Relaxed)
     }
 
     /// One more.

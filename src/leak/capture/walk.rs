@@ -53,6 +53,18 @@ impl Cursor {
         }
         Self { pc, sp, bp, range: Range::above(sp), is_interrupted: false }
     }
+
+    /// Program counter, stack pointer and frame pointer.
+    #[inline(always)]
+    pub(super) fn registers(&self) -> (usize, usize, usize) {
+        (self.pc, self.sp, self.bp)
+    }
+
+    /// One past the highest address of the stack that is proven readable.
+    #[inline(always)]
+    pub(super) fn readable_up_to(&self) -> usize {
+        self.range.end()
+    }
 }
 
 #[inline(always)]

@@ -4,6 +4,7 @@ mod hostile;
 mod library;
 mod reload;
 mod stacks;
+mod traces;
 
 use super::*;
 use crate::config;

@@ -1,0 +1,77 @@
+//! Stacks that come again and again, in the same order or nearly. That a trace leads where a walk does is checked each
+//! time it is followed, in builds with debug assertions.
+
+use super::*;
+use crate::leak::capture::trace::FOLLOWED;
+use std::thread;
+
+/// Records the stack of `function` at `depth` and compares it with the truth.
+fn record_in(function: Function, depth: i32) {
+    let mut captured = Captured::default();
+    // SAFETY: as in `capture_in`.
+    unsafe { function(depth, record_into, (&raw mut captured).cast()) };
+    captured.assert_equal();
+}
+
+/// Records as `sequence` says, over and over; at least how many stacks of these and other threads were followed.
+fn followed(library: &Library, sequence: &[(&str, i32)], rounds: usize) -> usize {
+    prepare();
+    let before = FOLLOWED.get();
+    for _ in 0..rounds {
+        sequence.iter().for_each(|&(shape, depth)| record_in(library.function(shape), depth));
+    }
+    FOLLOWED.get() - before
+}
+
+/// Each stack has one that comes after it, or one of two.
+const SEQUENCE: [(&str, i32); 7] = [
+    ("plain", 1),
+    ("registers", 2),
+    ("plain", 3),
+    ("plain", 3),
+    ("registers", 2),
+    ("plain", 4),
+    ("registers", 9),
+];
+
+#[test]
+fn what_comes_again_is_followed() {
+    assert!(followed(c_frames(), &SEQUENCE, 40) >= 200);
+}
+
+#[test]
+fn with_frame_pointers() {
+    let library = Library::build("frames.c", &["-fno-omit-frame-pointer"]);
+    assert!(followed(&library, &SEQUENCE, 40) >= 200);
+}
+
+/// Frames of changing sizes, realigned ones, and large ones have no trace, or one that is left half-way.
+#[test]
+fn among_frames_without_trace() {
+    on_a_large_stack(|| {
+        let sequence: Vec<_> =
+            SHAPES.iter().flat_map(|&shape| [(shape, 2), ("plain", 1), (shape, 5)]).collect();
+        for flags in ["-fomit-frame-pointer", "-fno-omit-frame-pointer"] {
+            followed(&Library::build("frames.c", &[flags]), &sequence, 20);
+        }
+    });
+}
+
+/// Threads share traces, and replace each other's.
+#[test]
+fn by_many_threads_with_many_stacks() {
+    prepare();
+    let threads: Vec<_> = (0..4u32)
+        .map(|thread| {
+            thread::spawn(move || {
+                let mut random = thread;
+                for _ in 0..2000 {
+                    random = random.wrapping_mul(1_103_515_245).wrapping_add(12345);
+                    let shape = ["plain", "registers"][(random >> 16) as usize % 2];
+                    record_in(c_frames().function(shape), (random >> 20) as i32 % 24);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
