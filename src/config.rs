@@ -75,7 +75,7 @@ options! {
     Rseq "rseq" = "1", Unit::Flag, "per-CPU caches by restartable sequences; 0 uses locked caches";
     Check "check" = "0", Unit::Flag, "find double frees at once, at the cost of a slow path for every call";
     MinAlign "min_align" = "8", Unit::Word(&["1", "2", "4", "8", "16"]), "alignment of C's smallest objects; below 8 packs them (tiny allocator)";
-    CpuCache "cpu_cache" = "3MiB", Unit::Bytes, "most memory that the cache of one CPU may hold";
+    CpuCache "cpu_cache" = "3MiB", Unit::Bytes, "most memory that the cache of one CPU may hold; if not given, also a share of the heap";
     Limit "limit" = "0", Unit::BytesOrAuto, "soft limit of memory held: free pages go back at once above it; auto takes 90 % of the cgroup's";
     HardLimit "hard_limit" = "0", Unit::Bytes, "memory held beyond which requests fail; 0 is none";
     Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for grown heaps and large blocks, or always";
