@@ -11,13 +11,7 @@ use std::{env, fs, path::Path};
 /// as few as they can.
 ///
 /// A name that no longer exists costs memory, not function: `c-tests/memory_true.c` notices.
-const ORDER: &str = "\
-SECTIONS
-{
-  .rodata.besom :
-  {
-    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
-  }
+const CODE: &str = "\
   .text.besom : ALIGN(65536)
   {
     *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit* .text.*5besom3abi6thread5start*)
@@ -41,12 +35,32 @@ SECTIONS
     *(.text.*5besom4heap* .text.*besom..heap*)
     *(.text.*5besom3abi* .text.*5besom4sync* .text.*5besom3sys*)
   }
+";
+
+/// Code between the dynamic linker's tables with the heap's constants, and all other constants.
+const CODE_BEFORE_CONSTANTS: (&str, &str) = (
+    "\
+SECTIONS
+{
+  .rodata.besom :
+  {
+    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
+  }
+",
+    "\
   .text :
   {
     *(.text .text.*)
   }
 }
 INSERT BEFORE .rodata;
+",
+);
+
+/// Where the linker makes code of its own for calls into other libraries, which has to stay in the segment of the rest.
+const CODE_BEFORE_CODE: (&str, &str) = ("SECTIONS\n{\n", "}\nINSERT BEFORE .text;\n");
+
+const DATA: &str = "\
 SECTIONS
 {
   .data.rel.ro : ALIGN(4096)
@@ -124,6 +138,9 @@ fn takes_scripts() -> bool {
 fn script() -> String {
     let directory = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let order = Path::new(&directory).join("order.ld");
-    fs::write(&order, ORDER).expect("OUT_DIR can be written");
+    // On x86-64 calls into other libraries go through the table of addresses: there is no such code.
+    let is_x86_64 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
+    let (before, behind) = if is_x86_64 { CODE_BEFORE_CONSTANTS } else { CODE_BEFORE_CODE };
+    fs::write(&order, [before, CODE, behind, DATA].concat()).expect("OUT_DIR can be written");
     format!("-Wl,-T,{}", order.display())
 }

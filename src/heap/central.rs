@@ -178,10 +178,10 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
 
 /// As [`take`] for a class that has shown to free and take again more than its caches hold: many batches at once, by
 /// way of `push`, which takes as many of a slice as it has room for, the first ones. At most about `most` objects; 0
-/// for other classes, and if none wait.
+/// for other classes, and if none wait. The lock is held for as many as move, some microseconds for a thousand.
 pub(crate) fn take_many(class: usize, most: usize, mut push: impl FnMut(&[Addr]) -> usize) -> usize {
     let central = &CENTRALS[class];
-    if !central.allowance.is_given() || central.transferred.load(Relaxed) == 0 {
+    if most == 0 || !central.allowance.is_given() || central.transferred.load(Relaxed) == 0 {
         return 0;
     }
     central.wanted.store(true, Relaxed);
@@ -194,7 +194,7 @@ pub(crate) fn take_many(class: usize, most: usize, mut push: impl FnMut(&[Addr])
 /// As [`give`] for such a class, by way of `pop`, which fills a slice from its beginning as far as it has objects.
 pub(crate) fn give_many(class: usize, most: usize, mut pop: impl FnMut(&mut [Addr]) -> usize) -> usize {
     let central = &CENTRALS[class];
-    if !central.allowance.is_given() {
+    if most == 0 || !central.allowance.is_given() {
         return 0;
     }
     let limit = central.transfer_limit.load(Relaxed);

@@ -20,7 +20,7 @@ pub(crate) enum Array {
     /// One byte per chunk: which arrays have been committed on demand there (bit = number of the array). The bits of
     /// other arrays say how the chunk stands to huge pages, and in the claimed form whether it is the heap's.
     Commits,
-    /// The page heap's summaries above the leaves. Small; written all over from the start.
+    /// The page heap's summaries above the leaves. Small; memory from the start, written as far as the heap needs levels.
     UpperSummaries,
     /// Starts of packed objects.
     TinyMap,

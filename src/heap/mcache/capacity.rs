@@ -8,7 +8,7 @@
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
 use super::table::CpuTable;
-use super::{CPUS, CPUS_SEEN, Cache, Place};
+use super::{CACHES, CPUS, Cache, Place};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
@@ -37,7 +37,7 @@ fn most_bytes() -> usize {
     if config::is_given(Key::CpuCache) {
         return most;
     }
-    let share = pages::bytes_in_use() / HEAP_SHARE / CPUS_SEEN.load(Relaxed).max(1);
+    let share = pages::bytes_in_use() / HEAP_SHARE / CACHES.load(Relaxed).max(1);
     share.max(LEAST_BYTES).min(most)
 }
 
@@ -95,8 +95,12 @@ impl Budget {
     /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
     /// it was taken from.
     fn room(&self) -> usize {
-        let used = (self.capacity_bytes.load(Relaxed) as isize).max(0) as usize;
-        most_bytes().saturating_sub(used)
+        self.balance().max(0) as usize
+    }
+
+    /// Bytes left, or, below zero, too many: the budget shrinks with the heap.
+    fn balance(&self) -> isize {
+        most_bytes() as isize - (self.capacity_bytes.load(Relaxed) as isize).max(0)
     }
 
     /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a
@@ -149,6 +153,9 @@ impl Access for OnCpu {
         for _ in 0..TRIES {
             let old = self.slab.read(class);
             let new = old.with_capacity(class, capacity);
+            if new == old {
+                return (0, 0);
+            }
             // SAFETY: `with_capacity` keeps the header inside the class's stack, in any slab that has `old`.
             match unsafe { sections::replace_header(self.place, self.table, class, old, new) } {
                 Some(cpu) if cpu == self.cpu => return (old.capacity(class), new.capacity(class)),
@@ -302,11 +309,13 @@ fn raise(access: &impl Access, class: usize, capacity: usize, wanted: usize) -> 
 fn make_room(access: &impl Access, class: usize, bytes: usize) {
     let budget = &access.cache().budget;
     for _ in 0..VICTIMS {
-        if budget.room() >= bytes {
+        let balance = budget.balance();
+        if balance >= bytes as isize {
             return;
         }
         let Some(victim) = budget.victim(class) else { return };
-        shrink(access, victim, bytes);
+        // What is too much goes soon, or each miss would come here for nothing.
+        shrink(access, victim, bytes.max((-balance).max(0) as usize / 2));
     }
 }
 

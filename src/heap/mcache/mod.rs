@@ -107,6 +107,7 @@ impl Cache {
         // SAFETY: fresh, zeroed, and known to nobody else; slabs are never unmapped.
         let slab = unsafe { Slab::create(at) };
         self.slab.store(at.0, Release);
+        CACHES.fetch_add(1, Relaxed);
         Some(slab)
     }
 }
@@ -116,6 +117,8 @@ static CPUS: [Cache; MAX_CPUS] = [const { Cache::new() }; MAX_CPUS];
 static STOP: Mutex<()> = Mutex::new(Rank::CacheStop, ());
 /// CPUs below this have a slab or have had a chance to get one.
 static CPUS_SEEN: AtomicUsize = AtomicUsize::new(0);
+/// Slabs of CPUs and shards.
+static CACHES: AtomicUsize = AtomicUsize::new(0);
 
 /// Chooses the mode, once, while the heap starts. `tracked` sends every request to the slow path.
 pub(crate) fn init(use_rseq: bool, tracked: bool) {
@@ -270,7 +273,8 @@ pub(super) unsafe fn push_tracked(class: usize, object: Addr) -> bool {
 }
 
 /// The slow path of an allocation: an object of `class` from the cache if it has one after all, else a
-/// batch from the central list, one to return and the rest for the cache. `None`: out of memory.
+/// batch from the central list, one to return and the rest for the cache. `None`: out of memory. A class with leave for
+/// a backlog gets up to half its stack.
 pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
     let Some((place, cpu)) = current_cpu() else { return shard::alloc(class) };
     let table = slow_table();
@@ -299,7 +303,8 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
     Some(first)
 }
 
-/// The slow path of a free: onto the stack after making room, by more capacity or by returning a batch.
+/// The slow path of a free: onto the stack after making room, by more capacity or by returning a batch, or half the
+/// stack if the class has leave for a backlog.
 ///
 /// # Safety
 /// `object` is an object of `class`, a class with objects, that the caller gives up.

@@ -16,7 +16,7 @@
 //!   open := free pages at that chunk's end, at or above from
 //!   entry := the next leaf
 //!   loop:
-//!     while entry is the first of its siblings: entry := its parent
+//!     while entry is the first of its siblings, and below the root: entry := its parent
 //!     if open + entry.start >= len:  the run begins `open` pages before the entry
 //!     if entry.max >= len:           descend: the same test on its children, then on the chunk's bits
 //!     open := open + all, if all of the entry is free, else entry.end

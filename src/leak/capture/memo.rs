@@ -1,4 +1,4 @@
-//! The stack that a thread recorded last: the next walk goes on only until the two meet.
+//! The stack that a thread walked last: the next walk goes on only until the two meet.
 //!
 //! Where a walk goes from a frame depends on its registers (program counter, stack and frame pointer), the
 //! rules, and the words that it reads from the stack. So a memo holds each frame's registers and where they
@@ -116,9 +116,9 @@ pub(super) struct Memo {
     /// The number of the stack in the depot and which frames it has, 0 and none if not known.
     pub(super) id: StackId,
     pub(super) id_frames: (usize, usize),
-    /// The number of the stack that was recorded last, by whatever way.
+    /// The number of the stack that was found last, by a walk or a trace, or stored.
     pub(super) last_id: StackId,
-    /// How well traces serve the thread.
+    /// How well traces serve whoever uses the memo.
     pub(super) traces: Record,
     frames: Frames,
     /// The same frames' addresses, as the depot wants them.
@@ -223,8 +223,10 @@ impl Memos {
         // process's value exists in that one only.
         let memo = unsafe { &mut *memo };
         if old != 0 || (memo.epoch, memo.thread) != (epoch, thread) {
-            (memo.epoch, memo.thread) = (epoch, thread);
-            (memo.last_id, memo.traces) = (StackId::NONE, Record::NEW);
+            if memo.thread == 0 {
+                memo.traces = Record::NEW;
+            }
+            (memo.epoch, memo.thread, memo.last_id) = (epoch, thread, StackId::NONE);
             memo.clear();
         }
         Some(Used(memo))

@@ -3,6 +3,8 @@
 //!
 //! [`record`] is all that an allocation needs:
 //!
+//! 0. A stack that comes after the same one as before is compared with a trace of it ([`trace`]); then nothing more
+//!    is needed.
 //! 1. The walk ([`walk`]). Per frame it finds the return address in a table ([`table`]) that says how to
 //!    get to the caller ([`rule`]): add a number to the stack or frame pointer, load the return address
 //!    from below that. Most programs need no more after a short while.
@@ -224,9 +226,15 @@ impl Writer<'_> {
 ///
 /// Each address is that after a call; `address - 1` lies in the call instruction and so in the right
 /// function and line. An instruction that a signal interrupted is the exception.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
-    capture::<false>(skip, buffer);
+    here_to(skip, DEPTH.load(Relaxed), buffer)
+}
+
+/// As [`here`], with at most `depth` frames.
+#[inline(never)]
+fn here_to(skip: usize, depth: usize, buffer: &mut StackBuffer) -> &[usize] {
+    capture::<false>(skip, depth, buffer);
     buffer.frames()
 }
 
@@ -234,8 +242,7 @@ pub(crate) fn here(skip: usize, buffer: &mut StackBuffer) -> &[usize] {
 /// stack that was stored before is right; a new one may, with a probability of the order of 2^-33 per
 /// frame, be not.
 #[inline(always)]
-fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
-    let depth = DEPTH.load(Relaxed);
+fn capture<const PREDICTED: bool>(skip: usize, depth: usize, buffer: &mut StackBuffer) {
     // One more is left out, for a walk starts with the registers' own frame.
     let sink = buffer.sink(skip.saturating_add(1), depth);
     let (len, hasher) = if depth == 0 {
@@ -251,16 +258,22 @@ fn capture<const PREDICTED: bool>(skip: usize, buffer: &mut StackBuffer) {
 /// `record`, and stores it. [`StackId::NONE`] if there is no stack or no memory.
 #[inline(never)]
 pub(crate) fn record(skip: usize) -> StackId {
+    record_to(skip, DEPTH.load(Relaxed))
+}
+
+/// As [`record`], for the function that this is inlined into.
+#[inline(always)]
+fn record_to(skip: usize, depth: usize) -> StackId {
     let mut buffer = StackBuffer::new();
     #[cfg(target_arch = "x86_64")]
-    let known = engine::find_known(skip, DEPTH.load(Relaxed));
+    let known = engine::find_known(skip, depth);
     #[cfg(not(target_arch = "x86_64"))]
     let known = None;
     // Here and not in functions of their own: those might take the place of this one's frame.
     let known = known.unwrap_or_else(
         #[inline(always)]
         || {
-            capture::<true>(skip, &mut buffer);
+            capture::<true>(skip, depth, &mut buffer);
             depot::find_hashed(buffer.frames(), buffer.hash())
         },
     );
@@ -272,7 +285,7 @@ pub(crate) fn record(skip: usize) -> StackId {
     // the last one has to do.
     for _ in 0..3 {
         let epoch = engine::epoch();
-        here(skip.saturating_add(1), &mut buffer);
+        here_to(skip.saturating_add(1), depth, &mut buffer);
         if engine::is_unchanged(buffer.frames(), epoch) {
             break;
         }
@@ -280,7 +293,7 @@ pub(crate) fn record(skip: usize) -> StackId {
     }
     let new = depot::insert_hashed(buffer.frames(), buffer.hash());
     #[cfg(target_arch = "x86_64")]
-    engine::forget_last();
+    engine::forget_last(new);
     new
 }
 

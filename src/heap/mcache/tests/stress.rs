@@ -49,6 +49,7 @@ struct World {
     done: AtomicBool,
     operations: AtomicU64,
     moved: AtomicU64,
+    capacities: AtomicU64,
     in_handlers: AtomicU64,
 }
 
@@ -79,6 +80,7 @@ impl World {
             done: AtomicBool::new(false),
             operations: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            capacities: AtomicU64::new(0),
             in_handlers: AtomicU64::new(0),
         })
     }
@@ -132,6 +134,17 @@ impl World {
         }
     }
 
+    /// Gives this CPU's stack another capacity, if it has the header that some CPU had a moment ago. An empty stack
+    /// moves between its places.
+    fn change_capacity(&self, round: usize) {
+        let old = self.slabs[round % self.slabs.len()].read(CLASS);
+        let new = old.with_capacity(CLASS, [CAPACITY, 8, 64, 65][round / 16 % 4]);
+        // SAFETY: as above; `with_capacity` keeps the header inside the stack, in any slab that has `old`.
+        if unsafe { sections::replace_header(self.place, self.table, CLASS, old, new) }.is_some() {
+            self.capacities.fetch_add(1, Relaxed);
+        }
+    }
+
     fn is_done(&self) -> bool {
         self.done.load(Relaxed)
     }
@@ -152,6 +165,9 @@ impl World {
             let n = self.pop_batch(&mut batch[..1 + round % 32]);
             self.push_batch(&batch[..n]);
             self.operations.fetch_add(2, Relaxed);
+            if round.is_multiple_of(16) {
+                self.change_capacity(round);
+            }
             if round.is_multiple_of(256) && cpus.len() > 1 {
                 run_on(cpus[round / 256 % cpus.len()]);
                 self.moved.fetch_add(1, Relaxed);
@@ -172,6 +188,7 @@ impl World {
         stolen.iter().for_each(|&token| self.receive(token));
         stolen.iter().for_each(|&token| self.give_up(token));
         // Some go back to where they were, so that the slab is in use again at once.
+        slab.set_capacity(CLASS, [64, CAPACITY][count % 2]);
         let kept = slab.push_batch(CLASS, &stolen[..count / 2]);
         self.pool.lock().unwrap().extend(&stolen[kept..]);
         self.table.publish(cpu, slab);
@@ -258,9 +275,10 @@ fn run(with_fence: bool, longest: Duration) -> Option<Outcome> {
         missing_or_doubled: world.missing_or_doubled(),
     };
     eprintln!(
-        "fence {with_fence}: {outcome:?}, {} operations, {} moves, {} signals",
+        "fence {with_fence}: {outcome:?}, {} operations, {} moves, {} capacities, {} signals",
         world.operations.load(Relaxed),
         world.moved.load(Relaxed),
+        world.capacities.load(Relaxed),
         world.in_handlers.load(Relaxed),
     );
     Some(outcome)

@@ -23,16 +23,38 @@ fn threads() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
+/// What a signal handler captured, which may have interrupted malloc.
+struct InHandler {
+    ours: [usize; MAX_FRAMES],
+    truth: [*mut c_void; MAX_FRAMES + 8],
+    /// How many there are; none if the handler has not run.
+    lens: (usize, usize),
+}
+
+impl InHandler {
+    const NONE: Self =
+        Self { ours: [0; MAX_FRAMES], truth: [std::ptr::null_mut(); MAX_FRAMES + 8], lens: (0, 0) };
+
+    fn captured(&self) -> Captured {
+        let truth = self.truth[..self.lens.1].iter().map(|pc| pc.addr()).filter(|&pc| pc != 0);
+        Captured { ours: self.ours[..self.lens.0].to_vec(), truth: truth.collect() }
+    }
+}
+
 thread_local! {
     /// Where this thread's signal handler leaves what it captured.
-    static RESULT: Cell<*mut Captured> = const { Cell::new(std::ptr::null_mut()) };
+    static RESULT: Cell<*mut InHandler> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 extern "C" fn handler(_signal: libc::c_int) {
-    let result = RESULT.get();
-    if !result.is_null() {
-        capture_into(result.cast());
-    }
+    // SAFETY: a test of this thread keeps the place while it is set.
+    let Some(result) = (unsafe { RESULT.get().as_mut() }) else { return };
+    let mut buffer = StackBuffer::new();
+    let ours = here(0, &mut buffer);
+    result.ours[..ours.len()].copy_from_slice(ours);
+    // SAFETY: the buffer has room for as many addresses.
+    let len = unsafe { backtrace(result.truth.as_mut_ptr(), result.truth.len() as i32) };
+    result.lens = (ours.len(), len as usize);
 }
 
 /// Handlers are the process's; tests that set one take turns.
@@ -57,12 +79,12 @@ extern "C" fn raise_signal(_argument: *mut c_void) {
 /// that were interrupted.
 fn capture_in_handler() -> Captured {
     prepare();
-    let mut captured = Captured::default();
-    RESULT.set(&raw mut captured);
+    let mut found = InHandler::NONE;
+    RESULT.set(&raw mut found);
     // SAFETY: the callback ignores its argument.
     unsafe { c_frames().function("registers")(3, raise_signal, std::ptr::null_mut()) };
     RESULT.set(std::ptr::null_mut());
-    captured
+    found.captured()
 }
 
 #[test]
@@ -101,8 +123,8 @@ fn interrupted_anywhere() {
     let busy = c_frames().function("busy");
     // SAFETY: pthread_self has no conditions.
     let thread = unsafe { libc::pthread_self() };
-    let mut captured = Captured::default();
-    RESULT.set(&raw mut captured);
+    let mut found = InHandler::NONE;
+    RESULT.set(&raw mut found);
     let sender = thread::spawn(move || {
         for i in 0..SIGNALS {
             thread::sleep(std::time::Duration::from_micros(300 + i as u64 % 7 * 13));
@@ -112,13 +134,16 @@ fn interrupted_anywhere() {
     });
     let mut checked = 0;
     while !sender.is_finished() {
-        captured.ours.clear();
         // SAFETY: the function does not call back.
         unsafe { busy(3, capture_into, std::ptr::null_mut()) };
-        if !captured.ours.is_empty() {
-            captured.assert_equal();
+        // No signal may come while what it left is read.
+        RESULT.set(std::ptr::null_mut());
+        if found.lens.0 > 0 {
+            found.captured().assert_equal();
+            found.lens = (0, 0);
             checked += 1;
         }
+        RESULT.set(&raw mut found);
     }
     RESULT.set(std::ptr::null_mut());
     sender.join().unwrap();
