@@ -8,13 +8,17 @@ fn modules_are_found_without_the_finder_too() {
     prepare();
     assert_eq!(statistics().module_source, "_dl_find_object");
     let library = Library::build("frames.c", &["-fomit-frame-pointer", "-DFRESH"]);
-    modules::without_finder(|| {
-        assert_eq!(statistics().module_source, "/proc/self/maps");
-        let before = statistics().misses;
-        for _ in 0..2 {
-            capture_in(library.function("registers"), 3).assert_equal();
-        }
-        assert!(statistics().misses > before);
+    // In a child: in this process other tests would go without the finder for a while, and a list of mappings that
+    // change while it is read can lack one.
+    assert_succeeds_in_child(|| {
+        modules::without_finder(|| {
+            assert_eq!(statistics().module_source, "/proc/self/maps");
+            let before = statistics().misses;
+            for _ in 0..2 {
+                capture_in(library.function("registers"), 3).assert_equal();
+            }
+            assert!(statistics().misses > before);
+        });
     });
 }
 
@@ -33,7 +37,7 @@ fn record_through(bytes: usize) -> (usize, Captured) {
 fn a_replaced_library_does_not_mislead() {
     prepare();
     // Other tests map memory at the same time, so the place would not always be free. A child has one thread.
-    let child = in_child(|| {
+    assert_succeeds_in_child(|| {
         let mut replaced = 0;
         for bytes in (0..12).map(|i| 1000 + i * 64) {
             let (first, captured) = record_through(bytes);
@@ -45,7 +49,13 @@ fn a_replaced_library_does_not_mislead() {
         assert!(replaced > 0, "no library took the place of another");
         assert!(statistics().rewalks >= replaced, "{replaced} replaced, {:?}", statistics());
     });
-    assert_eq!(child, 0, "see the child's message above");
+}
+
+/// Runs `body` in a forked child, up to twice more if that fails: another thread may have held the lock of the known modules
+/// at the fork, and then the child notices no new one.
+fn assert_succeeds_in_child(body: impl Fn() + std::panic::RefUnwindSafe) {
+    let succeeds = (0..3).any(|_| in_child(&body) == 0);
+    assert!(succeeds, "see the children's messages above");
 }
 
 /// Runs `body` in a forked child; 0 if it did not panic.
