@@ -18,7 +18,7 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const HELD_WITH_SLEEPERS: u32 = 2;
 
-/// Looks at the word before going to sleep: about a microsecond, the length of a refill.
+/// Looks at the word before going to sleep: about a microsecond, the length of a usual refill.
 const SPINS: usize = if cfg!(loom) { 1 } else { 100 };
 
 /// A value that one thread at a time may use.

@@ -100,7 +100,7 @@ impl Budget {
 
     /// Bytes left, or, below zero, too many: the budget shrinks with the heap.
     fn balance(&self) -> isize {
-        most_bytes() as isize - (self.capacity_bytes.load(Relaxed) as isize).max(0)
+        most_bytes().min(isize::MAX as usize) as isize - (self.capacity_bytes.load(Relaxed) as isize).max(0)
     }
 
     /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a

@@ -18,8 +18,8 @@
 //! frame pointer to be loaded: the comparison is all that does.
 //!
 //! Traces are shared by all threads, and replaced when others need their place. A sequence number tells readers that
-//! one has been replaced meanwhile. Each word is right by itself, as far as rules are, so they have read nothing then but
-//! their own stack.
+//! one has been replaced meanwhile. Each word is right by itself, as far as rules are, so they have read nothing then
+//! but their own stack.
 
 use super::{
     memo::{self, Memo},
@@ -157,7 +157,7 @@ pub(super) struct Record {
 impl Record {
     /// Where a thread begins.
     pub(super) const NEW: Self = Self { credit: Self::MOST_CREDIT, misses: 0 };
-    /// What writing a trace costs, in quarters of the walk that it spares.
+    /// What writing a trace costs, or trying to, in quarters of the walk that it spares.
     const PRICE: u32 = 64;
     const MOST_CREDIT: u32 = 64 * Self::PRICE;
     /// After so many walks without a trace only one in [`Self::PAUSE`] looks for one.

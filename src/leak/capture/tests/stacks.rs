@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sys::memory::{Access, map, protect, unmap};
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use std::{
     cell::Cell,
     sync::{Mutex, MutexGuard},
@@ -138,11 +139,13 @@ fn interrupted_anywhere() {
         unsafe { busy(3, capture_into, std::ptr::null_mut()) };
         // No signal may come while what it left is read.
         RESULT.set(std::ptr::null_mut());
+        compiler_fence(SeqCst);
         if found.lens.0 > 0 {
             found.captured().assert_equal();
             found.lens = (0, 0);
             checked += 1;
         }
+        compiler_fence(SeqCst);
         RESULT.set(&raw mut found);
     }
     RESULT.set(std::ptr::null_mut());
