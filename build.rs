@@ -2,23 +2,21 @@
 
 use std::{env, fs, path::Path};
 
-/// The order of code and data. What runs at the start and on the way of every request lies together, at the
-/// beginning of its segment: where a program touches a page of the file the kernel maps 64 KiB, as far as the segment
-/// goes, and all of that counts as the program's. So the first segment has only the tables that the dynamic linker
-/// reads and the heap's few constants, the second begins with all code that a small program runs, and what the
-/// reporter needs, ten times as much, comes behind. Of the data without contents, the few words that the start writes
-/// lie together, before the large tables of which it touches the beginnings. Data begin with a page, so that they take
-/// as few as they can.
+/// The order of code and data. Where a program touches a page of the file, the kernel maps 64 KiB around it, as far
+/// as the segment goes, and all of that counts as the program's. So the first segment has only the tables that the
+/// dynamic linker reads and the heap's few constants. The second begins with the code of requests and of maintenance,
+/// which fits into its first 64 KiB; that of the start comes behind, with what the reporter needs, ten times as much,
+/// and is given back when the library has started (`abi::own_pages`). Of the data without contents, the few words that
+/// the start writes lie together, before the large tables of which it touches the beginnings. Data begin with a page,
+/// so that they take as few as they can.
 ///
 /// A name that no longer exists costs memory, not function: `c-tests/memory_true.c` notices.
 const CODE: &str = "\
   .text.besom : ALIGN(65536)
   {
-    *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit* .text.*5besom3abi6thread5start*)
-    *(.text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config11environment*)
-    *(.text.*5besom4heap13address_space12AddressSpace12* .text.*5besom4heap13address_space7backing*)
+    *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9own_pages* .text.*5besom3abi9lifecycle7at_exit*)
     *(.text.*5besom4heap5pages10alloc_span* .text.*5besom4heap5pages9free_span*)
-    *(.text.*5besom4heap9page_heap4grow* .text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver9alloc_run*)
+    *(.text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver9alloc_run*)
     *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
     *(.text.*besom_rseq .text.malloc .text.calloc .text.realloc .text.free .text.cfree .text.*5besom3abi1c11malloc_slow*)
     *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
@@ -29,15 +27,21 @@ const CODE: &str = "\
     *(.text._Znwm .text._ZdlPv .text._ZdlPvm .text.*5besom3abi3cxx8allocate*)
     *(.text.*5besom4heap11maintenance4*)
     *(.text.*5besom4heap7central13give_to_spans*)
-    *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap7realloc7realloc*)
-    *(.text.*5besom6config* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_* .text.*5besom4heap??free_*)
-    *(.text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
+    *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
+    *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
+    *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
+    *(.text.*5besom4heap7realloc7realloc* .text.*5besom4sync5mutex*)
+    *(.text.*5besom3abi6thread5start* .text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
+    *(.text.*5besom4heap13address_space* .text.*5besom4heap9page_heap4grow*)
+    *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_*)
+    *(.text.*5besom4heap??free_* .text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
     *(.text.*5besom4heap* .text.*besom..heap*)
     *(.text.*5besom3abi* .text.*5besom4sync* .text.*5besom3sys*)
   }
 ";
 
-/// Code between the dynamic linker's tables with the heap's constants, and all other constants.
+/// Code between the dynamic linker's tables with the heap's constants, and all other constants. Relocations come last
+/// of those tables. The index of call frame information must lie on one side of all code.
 const CODE_BEFORE_CONSTANTS: (&str, &str) = (
     "\
 SECTIONS
@@ -46,6 +50,10 @@ SECTIONS
   {
     *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
   }
+}
+INSERT BEFORE .rela.dyn;
+SECTIONS
+{
 ",
     "\
   .text :

@@ -39,6 +39,9 @@ extern "C" fn constructor() {
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
+    // Last: what runs after this takes its pages back.
+    #[cfg(feature = "dlopen")]
+    super::own_pages::release();
 }
 
 /// Whether the program's malloc is another one than besom's.

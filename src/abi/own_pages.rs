@@ -1,0 +1,73 @@
+//! Gives back the library's own pages that only its start needs: relocations, and the code that reads options and lays
+//! out the heap. They come back by themselves, from the file, when they are needed again.
+//!
+//! A debugger's breakpoints in that code go with them: they are to be set when `main` has begun.
+
+use crate::base::{Addr, align_up};
+use crate::sys::memory;
+
+unsafe extern "C" {
+    /// Where the library begins in memory. The linker makes it.
+    #[link_name = "__ehdr_start"]
+    static IMAGE: libc::Elf64_Ehdr;
+    /// The table of what the dynamic linker needs. The linker makes it.
+    #[link_name = "_DYNAMIC"]
+    static DYNAMIC: [libc::size_t; 2];
+}
+
+/// Names of entries of that table, and the one behind the last, of the ELF specification.
+const DT_NULL: usize = 0;
+const DT_RELA: usize = 7;
+const DT_RELASZ: usize = 8;
+
+/// What `build.rs` puts at the beginning of the code, which requests need: as much as the kernel maps at once.
+const WINDOW_BYTES: usize = 64 << 10;
+
+/// Gives them back. Where the linker knows no such order, other code goes, and comes back.
+pub(super) fn release() {
+    // SAFETY: the linker says that this is the header of this file, which stays loaded.
+    let (image, header) = unsafe { (Addr::of(&raw const IMAGE), &IMAGE) };
+    let first = image.plus(header.e_phoff as usize).ptr::<libc::Elf64_Phdr>();
+    // SAFETY: the header says where they are, and how many.
+    let segments = unsafe { core::slice::from_raw_parts(first, usize::from(header.e_phnum)) };
+    let is_code = |segment: &&libc::Elf64_Phdr| {
+        segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_W | libc::PF_X) == libc::PF_X
+    };
+    for segment in segments.iter().filter(is_code) {
+        let start = image.plus(segment.p_vaddr as usize);
+        release_pages(start.plus(WINDOW_BYTES), start.plus(segment.p_memsz as usize));
+    }
+    let (start, bytes) = relocations(image);
+    release_pages(start, start.plus(bytes));
+}
+
+/// Where the relocations are, and their bytes; none if there are no such.
+fn relocations(image: Addr) -> (Addr, usize) {
+    let (mut start, mut bytes) = (0, 0);
+    let mut entry = &raw const DYNAMIC;
+    loop {
+        // SAFETY: the table goes on up to an entry that says that it ends.
+        let [name, value] = unsafe { entry.read() };
+        match name {
+            DT_NULL => break,
+            DT_RELA => start = value,
+            DT_RELASZ => bytes = value,
+            _ => {}
+        }
+        // SAFETY: as above.
+        entry = unsafe { entry.add(1) };
+    }
+    // Some dynamic linkers have made it an address, others leave the distance from the beginning.
+    (if start < image.0 { image.plus(start) } else { Addr(start) }, bytes)
+}
+
+/// Gives back the pages that begin from `start` up to `end`, which nobody may write.
+fn release_pages(start: Addr, end: Addr) {
+    const PAGE: usize = 4096;
+    let (start, end) = (align_up(start.0, PAGE), align_up(end.0, PAGE));
+    if start < end {
+        // SAFETY: pages of the file that nobody has written. This function is in none of them, or comes back. An error
+        // (larger pages, or locked ones) leaves them where they are.
+        let _ = unsafe { memory::advise(Addr(start), end - start, libc::MADV_DONTNEED) };
+    }
+}
