@@ -436,8 +436,7 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
 #[cfg(test)]
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
     let mut locked = LockedTransfer::lock(class);
-    let len = locked.transfer.len;
-    locked.slots()[..len].iter().for_each(|&object| each(object));
+    locked.for_each(&mut each);
     locked.transfer.backlog.for_each(each);
 }
 

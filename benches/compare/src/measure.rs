@@ -59,6 +59,8 @@ pub struct Task {
     pub arguments: Vec<OsString>,
     /// Variables set for it.
     pub variables: Vec<(String, OsString)>,
+    /// It traces programs itself, so that it can't be traced.
+    pub is_tracer: bool,
 }
 
 impl Task {
@@ -71,6 +73,7 @@ impl Task {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             variables: Vec::new(),
+            is_tracer: false,
         }
     }
 
@@ -88,7 +91,7 @@ impl Task {
             read_back(tools, &output.map_err(|error| format!("measure: {error}"))?, &costs)
         };
         let mut measured = run(self.command(tools, allocator, &costs))?;
-        if measured.peak_kib < MOST_COUNTED_KIB && counts_pages(tools) {
+        if measured.peak_kib < MOST_COUNTED_KIB && !self.is_tracer && counts_pages(tools) {
             let mut command = self.command(tools, allocator, &costs);
             command.env("BENCH_EXACT", "1");
             measured.peak_kib = run(command).map_err(|error| format!("counting pages: {error}"))?.peak_kib;

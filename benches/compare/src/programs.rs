@@ -89,8 +89,8 @@ fn start_up(options: &Options) -> Workload {
     let starts = options.size().pick(30, 200, 500);
     let script = move |tools: &Tools, allocator: &Allocator| {
         let arguments = [allocator.preload(), starts.to_string().into(), "/bin/true".into()];
-        let mut run =
-            Task::new(tools.path("startup"), arguments).measure(tools, &Allocator::new("", None, ""))?;
+        let task = Task { is_tracer: true, ..Task::new(tools.path("startup"), arguments) };
+        let mut run = task.measure(tools, &Allocator::new("", None, ""))?;
         run.cpu_ns /= run.ops;
         run.faults /= run.ops;
         Ok(run)

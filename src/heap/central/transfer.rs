@@ -9,6 +9,9 @@ use core::cell::UnsafeCell;
 
 /// Objects a transfer cache has room for.
 const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
+/// Of these, the first ones lie near those of other classes: most caches hold no more, and eight share a page.
+const NEAR_SLOTS: usize = 64;
+const FAR_SLOTS: usize = TRANSFER_SLOTS - NEAR_SLOTS;
 
 /// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
 /// objects never touch a span's bits.
@@ -23,13 +26,19 @@ pub(super) struct Transfer {
 
 /// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
 /// not used should cost no page.
-struct TransferSlots([UnsafeCell<[Addr; TRANSFER_SLOTS]>; ALL_CLASSES]);
+#[repr(C)]
+struct TransferSlots {
+    near: [UnsafeCell<[Addr; NEAR_SLOTS]>; ALL_CLASSES],
+    far: [UnsafeCell<[Addr; FAR_SLOTS]>; ALL_CLASSES],
+}
 
 // SAFETY: a row is only reached through the `LockedTransfer` of its class, and that holds the class's lock.
 unsafe impl Sync for TransferSlots {}
 
-static TRANSFER_OBJECTS: TransferSlots =
-    TransferSlots([const { UnsafeCell::new([Addr(0); TRANSFER_SLOTS]) }; ALL_CLASSES]);
+static TRANSFER_OBJECTS: TransferSlots = TransferSlots {
+    near: [const { UnsafeCell::new([Addr(0); NEAR_SLOTS]) }; ALL_CLASSES],
+    far: [const { UnsafeCell::new([Addr(0); FAR_SLOTS]) }; ALL_CLASSES],
+};
 
 impl Transfer {
     pub(super) const fn new() -> Self {
@@ -55,10 +64,36 @@ impl LockedTransfer {
         self.transfer.len + self.transfer.backlog.objects()
     }
 
-    /// The places of the transfer cache's objects.
-    pub(super) fn slots(&mut self) -> &mut [Addr; TRANSFER_SLOTS] {
-        // SAFETY: the row goes with the lock of its class, which this value holds, and this value is borrowed mutably.
-        unsafe { &mut *TRANSFER_OBJECTS.0[self.class].get() }
+    /// The places from `from` on that lie in a row, up to `end` at most.
+    fn slots(&mut self, from: usize, end: usize) -> &mut [Addr] {
+        // SAFETY: both rows go with the lock of their class, which this value holds, and this value is borrowed
+        // mutably.
+        let (near, far) = unsafe {
+            (&mut *TRANSFER_OBJECTS.near[self.class].get(), &mut *TRANSFER_OBJECTS.far[self.class].get())
+        };
+        match from.checked_sub(NEAR_SLOTS) {
+            None => &mut near[from..end.min(NEAR_SLOTS)],
+            Some(from) => &mut far[from..end - NEAR_SLOTS],
+        }
+    }
+
+    /// The last up to `most` objects that lie in a row, and how many there are before them.
+    fn newest(&mut self, most: usize) -> (usize, &mut [Addr]) {
+        let len = self.transfer.len;
+        let row = if len > NEAR_SLOTS { NEAR_SLOTS } else { 0 };
+        let first = len.saturating_sub(most).max(row);
+        (first, self.slots(first, len))
+    }
+
+    /// Calls `each` for every object of the transfer cache.
+    #[cfg(test)]
+    pub(super) fn for_each(&mut self, each: &mut impl FnMut(Addr)) {
+        let mut from = 0;
+        while from < self.transfer.len {
+            let row = self.slots(from, self.transfer.len);
+            row.iter().for_each(|&object| each(object));
+            from += row.len();
+        }
     }
 
     /// Takes objects from here, or, if there are none, from the backlog.
@@ -68,36 +103,47 @@ impl LockedTransfer {
 
     /// Takes the newest objects.
     pub(super) fn take(&mut self, into: &mut [Addr]) -> usize {
-        let n = into.len().min(self.transfer.len);
-        let rest = self.transfer.len - n;
-        into[..n].copy_from_slice(&self.slots()[rest..rest + n]);
-        self.transfer.len = rest;
-        self.transfer.low_water = self.transfer.low_water.min(rest);
-        n
+        let mut taken = 0;
+        while taken < into.len() && self.transfer.len > 0 {
+            let (first, newest) = self.newest(into.len() - taken);
+            into[taken..taken + newest.len()].copy_from_slice(newest);
+            taken += newest.len();
+            self.transfer.len = first;
+        }
+        self.note_len();
+        taken
+    }
+
+    /// Notes that it holds fewer.
+    fn note_len(&mut self) {
+        self.transfer.low_water = self.transfer.low_water.min(self.transfer.len);
     }
 
     /// Keeps objects until it holds `limit`; returns how many.
     pub(super) fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
-        let len = self.transfer.len;
-        let n = objects.len().min(limit.saturating_sub(len));
-        self.slots()[len..len + n].copy_from_slice(&objects[..n]);
-        self.transfer.len += n;
-        n
+        let mut given = 0;
+        while given < objects.len() && self.transfer.len < limit {
+            let len = self.transfer.len;
+            let slots = self.slots(len, limit.min(len + objects.len() - given));
+            let n = slots.len();
+            slots.copy_from_slice(&objects[given..given + n]);
+            given += n;
+            self.transfer.len += n;
+        }
+        given
     }
 
     /// Offers up to `most` objects to `push`, the newest of the transfer cache or else of the backlog, and parts with
     /// those that it took; how many it took, the first of the slice.
     pub(super) fn offer(&mut self, most: usize, push: &mut impl FnMut(&[Addr]) -> usize) -> usize {
-        let len = self.transfer.len;
-        if len == 0 {
+        if self.transfer.len == 0 {
             return self.transfer.backlog.offer(most, push);
         }
-        let first = len - len.min(most).min(MAX_BATCH);
-        let slots = self.slots();
-        let n = push(&slots[first..len]);
-        slots.copy_within(first + n..len, first);
-        self.transfer.len = len - n;
-        self.transfer.low_water = self.transfer.low_water.min(len - n);
+        let (_, newest) = self.newest(most.min(MAX_BATCH));
+        let n = push(newest);
+        newest.copy_within(n.., 0);
+        self.transfer.len -= n;
+        self.note_len();
         n
     }
 
@@ -115,7 +161,7 @@ impl LockedTransfer {
         if room == 0 {
             return self.transfer.backlog.accept(class, most, allowance, pop);
         }
-        let n = pop(&mut self.slots()[len..len + room]);
+        let n = pop(self.slots(len, len + room));
         self.transfer.len = len + n;
         n
     }
@@ -133,6 +179,32 @@ mod tests {
 
     /// A class that no other test uses; its lock is held throughout, since the objects are made up.
     const CLASS: usize = 66;
+
+    #[test]
+    fn objects_come_back_from_both_rows() {
+        const CLASS: usize = 65;
+        let objects: Vec<Addr> = (1..=3 * NEAR_SLOTS).map(|i| Addr(i * 16)).collect();
+        let mut locked = LockedTransfer::lock(CLASS);
+        assert_eq!(locked.give(&objects[..10], TRANSFER_SLOTS), 10);
+        assert_eq!(locked.give(&objects[10..], 2 * NEAR_SLOTS), 2 * NEAR_SLOTS - 10, "up to the limit");
+        let mut seen = Vec::new();
+        locked.for_each(&mut |object| seen.push(object));
+        assert_eq!(seen, objects[..2 * NEAR_SLOTS]);
+        let mut newest = [Addr(0); NEAR_SLOTS + 5];
+        assert_eq!(locked.take(&mut newest), NEAR_SLOTS + 5);
+        newest.sort_unstable_by_key(|object| object.0);
+        assert_eq!(newest, objects[NEAR_SLOTS - 5..2 * NEAR_SLOTS]);
+        let mut rest = objects.clone();
+        assert_eq!(locked.take(&mut rest), NEAR_SLOTS - 5);
+        assert_eq!((&rest[..NEAR_SLOTS - 5], locked.objects()), (&objects[..NEAR_SLOTS - 5], 0));
+        // An offer and an acceptance end where a row does.
+        assert_eq!(locked.give(&objects[..NEAR_SLOTS + 3], TRANSFER_SLOTS), NEAR_SLOTS + 3);
+        assert_eq!(locked.offer(9, &mut |offered| offered.len()), 3);
+        assert_eq!(locked.offer(9, &mut |offered| offered.len()), 9);
+        let allowance = Allowance::new();
+        assert_eq!(locked.accept(TRANSFER_SLOTS, MAX_BATCH, &allowance, &mut |places| places.len()), 9);
+        assert_eq!(locked.take(&mut rest), NEAR_SLOTS);
+    }
 
     #[test]
     fn what_a_cache_does_not_take_of_an_offer_stays_in_order() {

@@ -1,9 +1,14 @@
 //! How many objects a CPU's stacks may hold: more for classes that miss, within a budget in bytes.
 //!
-//! A class begins with no capacity. Every miss of an allocation doubles it, until the CPU's budget is
+//! A class begins with no capacity. A miss of an allocation doubles it, until the CPU's budget is
 //! spent; then other classes that have not missed lately give up room, first what is unused, then
 //! objects. So what a CPU holds follows what the program does on it, and 10,000 threads on two CPUs hold
 //! no more than two CPUs' worth.
+//!
+//! But only as long as that pays: twice the capacity spares half of the misses, so what it is worth is the time that
+//! passes between two of them, and what it costs is the bytes. Above [`MOST_COST`], the product of both, a class does
+//! not grow, and far above it shrinks. So a class that is used a thousandth as often as another, or whose objects are
+//! a thousand times as large, holds less.
 
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
@@ -13,6 +18,7 @@ use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
 use crate::heap::{central, large, pages};
+use crate::sys::cpu;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Classes looked at for room before a growing class is content with what there was.
@@ -30,6 +36,13 @@ const FULL: u8 = 2;
 const HEAP_SHARE: usize = 8;
 /// … but each may hold this much, which a program with a small heap can do with.
 const LEAST_BYTES: usize = 512 << 10;
+
+/// Ticks between two misses, times bytes, that are worth holding these bytes to spare one of the two: a KiB for about
+/// a millisecond.
+const MOST_COST: u64 = 1 << 29;
+/// So much above that a class gives up half. Halving can bring four times as many misses, and may not lead back to
+/// doubling.
+const TOO_MUCH: u64 = 8;
 
 /// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
 fn most_bytes() -> usize {
@@ -58,6 +71,10 @@ pub(super) struct Budget {
     headers: [AtomicU32; STACKS],
     /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
     found: [AtomicU8; STACKS],
+    /// Per class: when an allocation missed last, in ticks, cut off; 0 if none did.
+    last_miss: [AtomicU32; STACKS],
+    /// Per class: ticks between misses of allocations, a mean in which the last ones count most.
+    between: [AtomicU32; STACKS],
 }
 
 impl Budget {
@@ -70,6 +87,8 @@ impl Budget {
             seen: AtomicU32::new(0),
             headers: [const { AtomicU32::new(0) }; STACKS],
             found: [const { AtomicU8::new(0) }; STACKS],
+            last_miss: [const { AtomicU32::new(0) }; STACKS],
+            between: [const { AtomicU32::new(0) }; STACKS],
         }
     }
 
@@ -90,6 +109,19 @@ impl Budget {
         self.note_found(class, EMPTY);
         self.missed[class].store(1, Relaxed);
         self.misses.fetch_add(1, Relaxed);
+        let now = cpu::ticks() as u32 | 1;
+        let last = self.last_miss[class].load(Relaxed);
+        self.last_miss[class].store(now, Relaxed);
+        if last != 0 {
+            let between = self.between[class].load(Relaxed);
+            self.between[class].store(between - between / 4 + now.wrapping_sub(last) / 4, Relaxed);
+        }
+    }
+
+    /// What holding `count` more objects of `class` costs to spare one of two misses.
+    fn cost(&self, class: usize, count: usize) -> u64 {
+        let bytes = count as u64 * u64::from(STACK_BYTES[class]);
+        u64::from(self.between[class].load(Relaxed)).saturating_mul(bytes)
     }
 
     /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
@@ -240,8 +272,13 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
     budget.note_miss(class);
     let capacity = access.slab().read(class).capacity(class);
+    if is_too_much(budget, class, capacity) {
+        // It is empty, or nearly so.
+        lower(access, class, capacity / 2);
+        return capacity / 2;
+    }
     let wanted = next_capacity(class, capacity);
-    if wanted == capacity {
+    if wanted == capacity || capacity > 0 && budget.cost(class, wanted - capacity) > MOST_COST {
         return capacity;
     }
     make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
@@ -255,12 +292,22 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     let budget = &access.cache().budget;
     budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
-    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0;
+    if is_too_much(budget, class, capacity) {
+        lower(access, class, capacity / 2);
+        return;
+    }
     let wanted = next_capacity(class, capacity);
+    let is_wanted =
+        budget.found[class].load(Relaxed) & EMPTY != 0 && budget.cost(class, wanted - capacity) <= MOST_COST;
     let wanted = if is_wanted { wanted } else { wanted.min(batch_of(class)) };
     if wanted > capacity {
         raise(access, class, capacity, wanted);
     }
+}
+
+/// Whether half of the capacity of `class` costs far more than it spares.
+fn is_too_much(budget: &Budget, class: usize, capacity: usize) -> bool {
+    capacity > first_capacity(class) && budget.cost(class, capacity / 2) / TOO_MUCH > MOST_COST
 }
 
 /// Objects that leave a stack at once.
@@ -286,10 +333,14 @@ fn give_back_for_good(class: usize, objects: &[Addr]) {
     }
 }
 
-/// Twice the capacity, a quarter batch to begin with, at most what the slab has room for.
+/// Twice the capacity, at most what the slab has room for.
 fn next_capacity(class: usize, capacity: usize) -> usize {
-    let first = (batch_of(class) / 4).max(1);
-    (2 * capacity).max(first).min(MAX_SLOTS[class] as usize)
+    (2 * capacity).max(first_capacity(class)).min(MAX_SLOTS[class] as usize)
+}
+
+/// What a class begins with: a quarter batch.
+fn first_capacity(class: usize) -> usize {
+    (batch_of(class) / 4).max(1)
 }
 
 /// Raises the capacity as far as the budget allows; returns what it is then.
