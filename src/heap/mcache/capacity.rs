@@ -387,3 +387,67 @@ fn shrink(access: &impl Access, class: usize, bytes: usize) {
     let (old, new) = access.set_capacity(class, wanted);
     access.cache().budget.account(class, old, new);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{CLASS, new_slab};
+    use super::*;
+    use std::boxed::Box;
+
+    /// A slab with books of its own.
+    struct Own {
+        cache: &'static Cache,
+        slab: Slab,
+    }
+
+    impl Own {
+        fn new() -> Self {
+            Self { cache: Box::leak(Box::new(Cache::new())), slab: new_slab(0) }
+        }
+
+        /// As if `ticks` had passed between all misses of the class so far.
+        fn set_between(&self, ticks: u32) {
+            self.cache.budget.between[CLASS].store(ticks, Relaxed);
+            self.cache.budget.last_miss[CLASS].store((cpu::ticks() as u32).wrapping_sub(ticks) | 1, Relaxed);
+        }
+    }
+
+    impl Access for Own {
+        fn cache(&self) -> &'static Cache {
+            self.cache
+        }
+        fn slab(&self) -> Slab {
+            self.slab
+        }
+        fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize) {
+            self.slab.set_capacity(class, capacity)
+        }
+        fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
+            self.slab.pop_batch(class, into)
+        }
+    }
+
+    #[test]
+    fn a_class_grows_while_it_misses_often_and_shrinks_when_it_hardly_does() {
+        let own = Own::new();
+        let first = first_capacity(CLASS);
+        assert_eq!(grow_by(&own, CLASS), first, "the first capacity is for everyone");
+        own.set_between(1);
+        assert_eq!(grow_by(&own, CLASS), 2 * first);
+        own.set_between(1);
+        let large = grow_by(&own, CLASS);
+        assert_eq!(large, 4 * first);
+        // So seldom that these objects are not worth it, but not so seldom that they are given up.
+        let worth = (MOST_COST / (large as u64 * u64::from(STACK_BYTES[CLASS]))) as u32;
+        own.set_between(2 * worth);
+        assert_eq!(grow_by(&own, CLASS), large);
+        own.set_between(3 * TOO_MUCH as u32 * worth);
+        assert_eq!(grow_by(&own, CLASS), large / 2);
+        own.set_between(u32::MAX / 2);
+        assert_eq!(grow_by(&own, CLASS), first);
+        own.set_between(u32::MAX / 2);
+        assert_eq!(grow_by(&own, CLASS), first, "and no less");
+        let bytes = first * STACK_BYTES[CLASS] as usize;
+        assert_eq!(own.cache.budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
+    }
+}
