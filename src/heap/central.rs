@@ -355,7 +355,7 @@ fn put(class: usize, spans: &mut Spans, span: &'static Span, objects: &[Addr]) -
 
 /// Returns to the spans what transfer caches have held without need since the last call, or everything.
 pub(crate) fn trim_transfers(everything: bool) {
-    for (class, central) in CENTRALS.iter().enumerate().take(TINY_BLOCK + 1).skip(1) {
+    for (class, central) in (1..).zip(&CENTRALS[1..=TINY_BLOCK]) {
         // Not locked, as most classes are not in use: a request between the two counts for this look.
         let wanted = central.wanted.load(Relaxed);
         if wanted {

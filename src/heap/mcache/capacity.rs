@@ -35,10 +35,10 @@ const FULL: u8 = 2;
 /// All caches together may hold this share of the heap …
 const HEAP_SHARE: usize = 8;
 /// … but each may hold this much, which a program with a small heap can do with.
-const LEAST_BYTES: usize = 512 << 10;
+const LEAST_BYTES: usize = 1 << 20;
 
 /// Ticks between two misses, times bytes, that are worth holding these bytes to spare one of the two: a KiB for about
-/// a millisecond.
+/// a fifth of a millisecond.
 const MOST_COST: u64 = 1 << 29;
 /// So much above that a class gives up half. Halving can bring four times as many misses, and may not lead back to
 /// doubling.
