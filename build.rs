@@ -18,19 +18,30 @@ const CODE: &str = "\
     *(.text.*5besom4heap5pages10alloc_span* .text.*5besom4heap5pages9free_span*)
     *(.text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver9alloc_run*)
     *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
-    *(.text.*besom_rseq .text.malloc .text.calloc .text.realloc .text.free .text.cfree .text.*5besom3abi1c11malloc_slow*)
+    . = ALIGN(64);
+    *(.text.malloc)
+    . = ALIGN(64);
+    *(.text.free .text.cfree)
+    *(.text.*besom_rseq .text.calloc .text.realloc .text.*5besom3abi1c11malloc_slow*)
     *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
     *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
     *(.text.*5besom4heap6mcache14create_slab_of*)
     *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give*)
-    *(.text._Znwm .text._ZdlPv .text._ZdlPvm .text.*5besom3abi3cxx8allocate*)
+    . = ALIGN(64);
+    *(.text._Znwm .text._Znam)
+    . = ALIGN(64);
+    *(.text._ZdlPv .text._ZdaPv)
+    . = ALIGN(64);
+    *(.text._ZdlPvm .text._ZdaPvm)
+    *(.text.*5besom3abi3cxx8allocate*)
+    *(.text.*5besom4heap13address_space12AddressSpace12commit_array*)
     *(.text.*5besom4heap11maintenance4*)
     *(.text.*5besom4heap7central13give_to_spans*)
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
-    *(.text.*5besom4heap7realloc7realloc* .text.*5besom4sync5mutex*)
+    *(.text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
     *(.text.*5besom3abi6thread5start* .text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
     *(.text.*5besom4heap13address_space* .text.*5besom4heap9page_heap4grow*)
     *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_*)

@@ -51,6 +51,61 @@ fn the_static_library_defines_what_is_meant() {
     assert!(!absent.is_empty() && absent.iter().all(|name| !defined.contains(name)), "surplus: {absent:?}");
 }
 
+/// Where the kernel maps code, it maps 64 KiB: what every program runs fills them, and what comes behind is given back
+/// when the library has started.
+#[test]
+fn what_every_program_runs_lies_in_the_first_window_of_code() {
+    const WINDOW_BYTES: u64 = 64 << 10;
+    const USUAL: &[&str] = &[
+        "malloc",
+        "free",
+        "calloc",
+        "realloc",
+        "_Znwm",
+        "_Znam",
+        "_ZdlPv",
+        "_ZdlPvm",
+        "_ZdaPv",
+        "_ZdaPvm",
+        "heap10alloc_slow",
+        "heap9free_slow",
+        "mcache10alloc_miss",
+        "mcache9free_miss",
+        "central4take",
+        "central4give",
+        "central13give_to_spans",
+        "central14trim_transfers",
+        "pages10alloc_span",
+        "pages9free_span",
+        "12commit_array",
+        "maintenance4look",
+        "12usable_bytes",
+        "own_pages7release",
+    ];
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let library = shared_library();
+    let headers = output_of("readelf", &["-lW", library.to_str().unwrap()]);
+    let code = headers.lines().find(|line| line.contains("LOAD") && line.contains("R E")).unwrap();
+    let hexadecimal = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
+    let start = hexadecimal(code.split_whitespace().nth(2).unwrap());
+    let table = output_of("nm", &["--defined-only", library.to_str().unwrap()]);
+    for usual in USUAL {
+        // Rust's names hold the length of each part.
+        let is_part = usual.contains(|c: char| c.is_ascii_digit());
+        let is_usual = |name: &str| if is_part { name.contains(usual) } else { name == *usual };
+        for line in table.lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let [address, kind, name] = words[..] else { continue };
+            if "tT".contains(kind) && is_usual(name) {
+                let distance = hexadecimal(address) - start;
+                assert!(distance < WINDOW_BYTES, "{name} lies {distance} bytes behind the beginning of code");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_shared_library_has_its_name() {
     assert!(dynamic_section().contains("Library soname: [libbesom.so.0]"), "{}", dynamic_section());

@@ -5,10 +5,11 @@
 // bench runner would hide every small program's memory. PRELOAD may be "-" for none; it is set in the child only.
 //
 // BENCH_EXACT in the environment: the peak is counted page by page. The kernel's own ru_maxrss is put together from
-// counters for each processor and kind of page, which join the sum only when 32 pages have gathered, so that a small
-// program's peak comes out some hundred KiB too low, in steps of 128. Here every process is stopped before each
+// counters for each processor and kind of page, which join the sum only when 32 pages or more have gathered, so that a
+// small program's peak comes out some hundred KiB too low, in steps of 128. Here every process is stopped before each
 // call that may give memory back, and when it exits, and its page tables are walked. That takes time: the times
-// that come out are of no use. 125 if that is not allowed.
+// that come out are of no use, and what an allocator does by the clock it does earlier. Descendants that are left
+// when the command ends are killed. 125 if that is not allowed.
 //
 // BENCH_WARM_KIB in the environment: before, so much memory is touched and given back. The host of a virtual machine
 // may take memory that lay free for seconds (virtio-balloon's free page reporting), and who touches it first waits
@@ -66,6 +67,9 @@ static int stop_before_releases(void) {
         STOP_BEFORE(mremap),
         STOP_BEFORE(mmap),
         STOP_BEFORE(brk),
+        STOP_BEFORE(process_madvise),
+        STOP_BEFORE(execve),
+        STOP_BEFORE(execveat),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof steps / sizeof *steps, steps};
@@ -84,11 +88,12 @@ static pid_t start_free(char **command) {
 }
 
 // The child waits for a byte from `go`, so that it can be traced from its first step.
-static pid_t start_traced(char **command, int go) {
+static pid_t start_traced(char **command, int go[2]) {
     pid_t child = fork();
     if (child == 0) {
         char byte;
-        if (read(go, &byte, 1) != 1 || !stop_before_releases()) _exit(125);
+        close(go[1]);
+        if (read(go[0], &byte, 1) != 1 || !stop_before_releases()) _exit(125);
         become(command);
     }
     return child;
@@ -96,7 +101,9 @@ static pid_t start_traced(char **command, int go) {
 
 // Resident KiB of a stopped process if that may be more than `known`: looked up in its page tables.
 static long resident_kib(pid_t pid, long known) {
-    enum { MAY_BE_OFF_KIB = 4096 };
+    // Of each kind of page (file, anonymous, shared) on each processor.
+    long cpus = sysconf(_SC_NPROCESSORS_CONF), page_kib = sysconf(_SC_PAGESIZE) / 1024;
+    long may_be_off_kib = 3 * cpus * (2 * cpus > 32 ? 2 * cpus : 32) * page_kib;
     char name[64], line[256];
     long pages = 0, kib = 0;
     snprintf(name, sizeof name, "/proc/%d/statm", (int)pid);
@@ -104,7 +111,7 @@ static long resident_kib(pid_t pid, long known) {
     if (!file) return 0;
     if (fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
     fclose(file);
-    if (pages * (sysconf(_SC_PAGESIZE) / 1024) + MAY_BE_OFF_KIB < known) return 0;
+    if (pages * page_kib + may_be_off_kib < known) return 0;
     snprintf(name, sizeof name, "/proc/%d/smaps_rollup", (int)pid);
     if (!(file = fopen(name, "r"))) return 0;
     while (fgets(line, sizeof line, file) && sscanf(line, "Rss: %ld", &kib) != 1) {}
@@ -137,8 +144,10 @@ static long exact_peak_kib(pid_t child, int go, int *status, struct rusage *use)
             long kib = resident_kib(stopped, peak);
             if (kib > peak) peak = kib;
         }
+        int is_group_stop = event == PTRACE_EVENT_STOP && WSTOPSIG(*status) != SIGTRAP;
         // What stops for no event has got a signal, which goes on to it.
-        ptrace(PTRACE_CONT, stopped, 0, event ? 0 : WSTOPSIG(*status));
+        if (is_group_stop) ptrace(PTRACE_LISTEN, stopped, 0, 0);
+        else ptrace(PTRACE_CONT, stopped, 0, event ? 0 : WSTOPSIG(*status));
     }
 }
 
@@ -152,7 +161,7 @@ int main(int argc, char **argv) {
     unsetenv("BENCH_EXACT");
     if (strcmp(argv[2], "-") != 0) setenv("LD_PRELOAD", argv[2], 1);
     unsigned long long start = now_ns();
-    pid_t child = is_exact ? start_traced(argv + 3, go[0]) : start_free(argv + 3);
+    pid_t child = is_exact ? start_traced(argv + 3, go) : start_free(argv + 3);
     if (child < 0) return 125;
     // What wait4 tells holds the largest peak among the child and all descendants it waited for (gcc's cc1).
     int status = 0;

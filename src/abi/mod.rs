@@ -19,7 +19,7 @@ mod leak_c;
 mod lifecycle;
 #[cfg(all(feature = "leak", feature = "override"))]
 mod lsan;
-#[cfg(all(feature = "dlopen", target_pointer_width = "64"))]
+#[cfg(feature = "dlopen")]
 mod own_pages;
 mod thread;
 #[cfg(feature = "override")]

@@ -1,10 +1,15 @@
 //! Gives back the library's own pages that only its start needs: relocations, and the code that reads options and lays
 //! out the heap. They come back by themselves, from the file, when they are needed again.
 //!
-//! A debugger's breakpoints in that code go with them: they are to be set when `main` has begun.
+//! Breakpoints that a debugger or a probe has set in that code before go with them, without a word. The entry points
+//! that a program uses most (`build.rs` names them) are not in it; for others, such as `posix_memalign`, set them when
+//! `main` has begun.
 
 use crate::base::{Addr, align_up};
 use crate::sys::memory;
+
+/// Name and value.
+type DynamicEntry = [libc::size_t; 2];
 
 unsafe extern "C" {
     /// Where the library begins in memory. The linker makes it.
@@ -12,7 +17,7 @@ unsafe extern "C" {
     static IMAGE: libc::Elf64_Ehdr;
     /// The table of what the dynamic linker needs. The linker makes it.
     #[link_name = "_DYNAMIC"]
-    static DYNAMIC: [libc::size_t; 2];
+    static DYNAMIC: DynamicEntry;
 }
 
 /// Names of entries of that table, and the one behind the last, of the ELF specification.
@@ -27,6 +32,10 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub(super) fn release() {
     // SAFETY: the linker says that this is the header of this file, which stays loaded.
     let (image, header) = unsafe { (Addr::of(&raw const IMAGE), &IMAGE) };
+    // A library's addresses count from where it is loaded; a program's may not.
+    if header.e_type != libc::ET_DYN {
+        return;
+    }
     let first = image.plus(header.e_phoff as usize).ptr::<libc::Elf64_Phdr>();
     // SAFETY: the header says where they are, and how many.
     let segments = unsafe { core::slice::from_raw_parts(first, usize::from(header.e_phnum)) };
@@ -44,18 +53,17 @@ pub(super) fn release() {
 /// Where the relocations are, and their bytes; none if there are no such.
 fn relocations(image: Addr) -> (Addr, usize) {
     let (mut start, mut bytes) = (0, 0);
-    let mut entry = &raw const DYNAMIC;
+    let mut at = Addr::of(&raw const DYNAMIC);
     loop {
         // SAFETY: the table goes on up to an entry that says that it ends.
-        let [name, value] = unsafe { entry.read() };
+        let [name, value] = unsafe { at.ptr::<DynamicEntry>().read() };
         match name {
             DT_NULL => break,
             DT_RELA => start = value,
             DT_RELASZ => bytes = value,
             _ => {}
         }
-        // SAFETY: as above.
-        entry = unsafe { entry.add(1) };
+        at = at.plus(size_of::<DynamicEntry>());
     }
     // Some dynamic linkers have made it an address, others leave the distance from the beginning.
     (if start < image.0 { image.plus(start) } else { Addr(start) }, bytes)

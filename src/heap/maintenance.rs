@@ -37,7 +37,7 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 
-/// The coarse clock in milliseconds as it was some slow paths ago: good enough for ages of seconds.
+/// The coarse clock in milliseconds as it was some slow paths ago: good enough for ages of seconds, and for rates.
 pub(super) fn recent_milliseconds() -> u32 {
     (NOW.load(Relaxed) / 1_000_000) as u32
 }

@@ -25,28 +25,6 @@ pub(crate) fn yield_now() {
     let _ = unsafe { call(libc::SYS_sched_yield, [0; 6]) };
 }
 
-/// A clock that is read within some twenty cycles, of no certain beginning: one to five ticks a nanosecond, the same
-/// on all processors as far as the hardware sees to that.
-#[inline(always)]
-pub(crate) fn ticks() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has the instruction. A process that has forbidden it to itself can't use the
-    // kernel's clocks either.
-    unsafe {
-        core::arch::x86_64::_rdtsc()
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        let (count, frequency): (u64, u64);
-        // SAFETY: Linux lets programs read both registers.
-        unsafe {
-            core::arch::asm!("mrs {}, cntvct_el0", "mrs {}, cntfrq_el0", out(reg) count, out(reg) frequency,
-                options(nomem, nostack, preserves_flags));
-        }
-        count.wrapping_mul(1_000_000_000 / frequency.max(1))
-    }
-}
-
 /// Asks for the cache line at `at`, which will soon be read. A hint: any address will do.
 #[inline(always)]
 pub(crate) fn prefetch(at: usize) {

@@ -5,10 +5,9 @@
 //! objects. So what a CPU holds follows what the program does on it, and 10,000 threads on two CPUs hold
 //! no more than two CPUs' worth.
 //!
-//! But only as long as that pays: twice the capacity spares half of the misses, so what it is worth is the time that
-//! passes between two of them, and what it costs is the bytes. Above [`MOST_COST`], the product of both, a class does
-//! not grow, and far above it shrinks. So a class that is used a thousandth as often as another, or whose objects are
-//! a thousand times as large, holds less.
+//! But only as far as that pays: a larger stack spares misses and costs bytes. A class may take so many bytes more
+//! as it has missed often within the last milliseconds, at [`MISSES_PER_KIB`]. So a class that is used a thousandth
+//! as often as another, or whose objects are a thousand times as large, holds less.
 
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
@@ -17,8 +16,7 @@ use super::{CACHES, CPUS, Cache, Place};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
-use crate::heap::{central, large, pages};
-use crate::sys::cpu;
+use crate::heap::{central, large, maintenance, pages};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Classes looked at for room before a growing class is content with what there was.
@@ -37,12 +35,11 @@ const HEAP_SHARE: usize = 8;
 /// … but each may hold this much, which a program with a small heap can do with.
 const LEAST_BYTES: usize = 1 << 20;
 
-/// Ticks between two misses, times bytes, that are worth holding these bytes to spare one of the two: a KiB for about
-/// a fifth of a millisecond.
-const MOST_COST: u64 = 1 << 29;
-/// So much above that a class gives up half. Halving can bring four times as many misses, and may not lead back to
-/// doubling.
-const TOO_MUCH: u64 = 8;
+/// Misses of a class within about [`WINDOW_MILLISECONDS`] that are worth a KiB more: a miss takes some fifty
+/// nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
+const MISSES_PER_KIB: usize = 4;
+/// After so long, half as many misses count.
+const WINDOW_MILLISECONDS: u32 = 4;
 
 /// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
 fn most_bytes() -> usize {
@@ -71,10 +68,10 @@ pub(super) struct Budget {
     headers: [AtomicU32; STACKS],
     /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
     found: [AtomicU8; STACKS],
-    /// Per class: when an allocation missed last, in ticks, cut off; 0 if none did.
-    last_miss: [AtomicU32; STACKS],
-    /// Per class: ticks between misses of allocations, a mean in which the last ones count most.
-    between: [AtomicU32; STACKS],
+    /// Per class: misses of allocations, half as many after each window.
+    recent: [AtomicU32; STACKS],
+    /// Per class: the window of the last one.
+    window: [AtomicU32; STACKS],
 }
 
 impl Budget {
@@ -87,8 +84,8 @@ impl Budget {
             seen: AtomicU32::new(0),
             headers: [const { AtomicU32::new(0) }; STACKS],
             found: [const { AtomicU8::new(0) }; STACKS],
-            last_miss: [const { AtomicU32::new(0) }; STACKS],
-            between: [const { AtomicU32::new(0) }; STACKS],
+            recent: [const { AtomicU32::new(0) }; STACKS],
+            window: [const { AtomicU32::new(0) }; STACKS],
         }
     }
 
@@ -109,19 +106,19 @@ impl Budget {
         self.note_found(class, EMPTY);
         self.missed[class].store(1, Relaxed);
         self.misses.fetch_add(1, Relaxed);
-        let now = cpu::ticks() as u32 | 1;
-        let last = self.last_miss[class].load(Relaxed);
-        self.last_miss[class].store(now, Relaxed);
-        if last != 0 {
-            let between = self.between[class].load(Relaxed);
-            self.between[class].store(between - between / 4 + now.wrapping_sub(last) / 4, Relaxed);
+        let now = maintenance::recent_milliseconds() / WINDOW_MILLISECONDS;
+        let windows = now.wrapping_sub(self.window[class].load(Relaxed));
+        let recent = self.recent[class].load(Relaxed).checked_shr(windows).unwrap_or(0);
+        self.recent[class].store(recent.saturating_add(1), Relaxed);
+        if windows != 0 {
+            self.window[class].store(now, Relaxed);
         }
     }
 
-    /// What holding `count` more objects of `class` costs to spare one of two misses.
-    fn cost(&self, class: usize, count: usize) -> u64 {
-        let bytes = count as u64 * u64::from(STACK_BYTES[class]);
-        u64::from(self.between[class].load(Relaxed)).saturating_mul(bytes)
+    /// Whether `class` has missed so often lately that `count` more objects pay.
+    fn pays(&self, class: usize, count: usize) -> bool {
+        let bytes = count * STACK_BYTES[class] as usize;
+        self.recent[class].load(Relaxed) as usize >= bytes * MISSES_PER_KIB / 1024
     }
 
     /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
@@ -272,13 +269,9 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
     budget.note_miss(class);
     let capacity = access.slab().read(class).capacity(class);
-    if is_too_much(budget, class, capacity) {
-        // It is empty, or nearly so.
-        lower(access, class, capacity / 2);
-        return capacity / 2;
-    }
     let wanted = next_capacity(class, capacity);
-    if wanted == capacity || capacity > 0 && budget.cost(class, wanted - capacity) > MOST_COST {
+    // Up to the first capacity is for everyone.
+    if wanted == capacity || capacity >= first_capacity(class) && !budget.pays(class, wanted - capacity) {
         return capacity;
     }
     make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
@@ -292,22 +285,12 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     let budget = &access.cache().budget;
     budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
-    if is_too_much(budget, class, capacity) {
-        lower(access, class, capacity / 2);
-        return;
-    }
     let wanted = next_capacity(class, capacity);
-    let is_wanted =
-        budget.found[class].load(Relaxed) & EMPTY != 0 && budget.cost(class, wanted - capacity) <= MOST_COST;
+    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0 && budget.pays(class, wanted - capacity);
     let wanted = if is_wanted { wanted } else { wanted.min(batch_of(class)) };
     if wanted > capacity {
         raise(access, class, capacity, wanted);
     }
-}
-
-/// Whether half of the capacity of `class` costs far more than it spares.
-fn is_too_much(budget: &Budget, class: usize, capacity: usize) -> bool {
-    capacity > first_capacity(class) && budget.cost(class, capacity / 2) / TOO_MUCH > MOST_COST
 }
 
 /// Objects that leave a stack at once.
@@ -405,10 +388,11 @@ mod tests {
             Self { cache: Box::leak(Box::new(Cache::new())), slab: new_slab(0) }
         }
 
-        /// As if `ticks` had passed between all misses of the class so far.
-        fn set_between(&self, ticks: u32) {
-            self.cache.budget.between[CLASS].store(ticks, Relaxed);
-            self.cache.budget.last_miss[CLASS].store((cpu::ticks() as u32).wrapping_sub(ticks) | 1, Relaxed);
+        /// As if the class had missed so often just now.
+        fn set_recent(&self, misses: usize) {
+            let now = maintenance::recent_milliseconds() / WINDOW_MILLISECONDS;
+            self.cache.budget.window[CLASS].store(now, Relaxed);
+            self.cache.budget.recent[CLASS].store(misses as u32, Relaxed);
         }
     }
 
@@ -428,26 +412,24 @@ mod tests {
     }
 
     #[test]
-    fn a_class_grows_while_it_misses_often_and_shrinks_when_it_hardly_does() {
+    fn a_class_grows_as_far_as_it_misses_often() {
         let own = Own::new();
+        let budget = &own.cache.budget;
         let first = first_capacity(CLASS);
         assert_eq!(grow_by(&own, CLASS), first, "the first capacity is for everyone");
-        own.set_between(1);
+        own.set_recent(usize::from(u16::MAX));
         assert_eq!(grow_by(&own, CLASS), 2 * first);
-        own.set_between(1);
-        let large = grow_by(&own, CLASS);
-        assert_eq!(large, 4 * first);
-        // So seldom that these objects are not worth it, but not so seldom that they are given up.
-        let worth = (MOST_COST / (large as u64 * u64::from(STACK_BYTES[CLASS]))) as u32;
-        own.set_between(2 * worth);
-        assert_eq!(grow_by(&own, CLASS), large);
-        own.set_between(3 * TOO_MUCH as u32 * worth);
-        assert_eq!(grow_by(&own, CLASS), large / 2);
-        own.set_between(u32::MAX / 2);
-        assert_eq!(grow_by(&own, CLASS), first);
-        own.set_between(u32::MAX / 2);
-        assert_eq!(grow_by(&own, CLASS), first, "and no less");
-        let bytes = first * STACK_BYTES[CLASS] as usize;
-        assert_eq!(own.cache.budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
+        let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
+        own.set_recent(price - 2);
+        assert_eq!(grow_by(&own, CLASS), 2 * first, "one too few, with the miss itself");
+        // Twice as many as needed: other tests may move the clock on by a window.
+        own.set_recent(2 * price);
+        assert_eq!(grow_by(&own, CLASS), 4 * first);
+        own.set_recent(usize::from(u16::MAX));
+        budget.window[CLASS].fetch_sub(31, Relaxed);
+        assert_eq!(grow_by(&own, CLASS), 4 * first, "long ago");
+        assert_eq!(budget.recent[CLASS].load(Relaxed), 1);
+        let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
+        assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
     }
 }
