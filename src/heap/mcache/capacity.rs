@@ -35,6 +35,11 @@ const HEAP_SHARE: usize = 8;
 /// … but each may hold this much, which a program with a small heap can do with.
 const LEAST_BYTES: usize = 1 << 20;
 
+/// Large objects that may wait for the next burst whether they pay or not, as a program's buffers do: so many …
+const FREE_OBJECTS: usize = 8;
+/// … of no more bytes.
+const FREE_BYTES: usize = 256 << 10;
+
 /// Misses of a class within about [`WINDOW_MILLISECONDS`] that are worth a KiB more: a miss takes some fifty
 /// nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
 const MISSES_PER_KIB: usize = 4;
@@ -270,8 +275,7 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     budget.note_miss(class);
     let capacity = access.slab().read(class).capacity(class);
     let wanted = next_capacity(class, capacity);
-    // Up to the first capacity is for everyone.
-    if wanted == capacity || capacity >= first_capacity(class) && !budget.pays(class, wanted - capacity) {
+    if wanted == capacity || wanted > free_capacity(class) && !budget.pays(class, wanted - capacity) {
         return capacity;
     }
     make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
@@ -286,7 +290,8 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
     let wanted = next_capacity(class, capacity);
-    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0 && budget.pays(class, wanted - capacity);
+    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0
+        && (wanted <= free_capacity(class) || budget.pays(class, wanted - capacity));
     let wanted = if is_wanted { wanted } else { wanted.min(batch_of(class)) };
     if wanted > capacity {
         raise(access, class, capacity, wanted);
@@ -319,6 +324,11 @@ fn give_back_for_good(class: usize, objects: &[Addr]) {
 /// Twice the capacity, at most what the slab has room for.
 fn next_capacity(class: usize, capacity: usize) -> usize {
     (2 * capacity).max(first_capacity(class)).min(MAX_SLOTS[class] as usize)
+}
+
+/// What a class may have without paying: the first capacity, or some large objects.
+fn free_capacity(class: usize) -> usize {
+    first_capacity(class).max((FREE_BYTES / STACK_BYTES[class].max(1) as usize).min(FREE_OBJECTS))
 }
 
 /// What a class begins with: a quarter batch.
