@@ -27,6 +27,11 @@ impl Library {
         Self { handle, path }
     }
 
+    /// Removes the file, for a library that stays loaded: what is mapped of it remains.
+    pub(super) fn remove_file(&self) {
+        std::fs::remove_file(&self.path).unwrap();
+    }
+
     /// One of its functions.
     pub(super) fn function(&self, name: &str) -> Function {
         let name = CString::new(name).unwrap();

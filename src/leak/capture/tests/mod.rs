@@ -81,7 +81,11 @@ fn c_frames() -> &'static Library {
     // SAFETY: as above.
     unsafe impl Send for Shared {}
     static LIBRARY: OnceLock<Shared> = OnceLock::new();
-    let build = || Shared(Library::build("frames.c", &["-fomit-frame-pointer", "-fno-builtin"]));
+    let build = || {
+        let library = Library::build("frames.c", &["-fomit-frame-pointer", "-fno-builtin"]);
+        library.remove_file();
+        Shared(library)
+    };
     &LIBRARY.get_or_init(build).0
 }
 
