@@ -92,6 +92,7 @@ fn what_every_program_runs_lies_in_the_first_window_of_code() {
     let start = hexadecimal(code.split_whitespace().nth(2).unwrap());
     let table = output_of("nm", &["--defined-only", library.to_str().unwrap()]);
     for usual in USUAL {
+        let mut found = 0;
         // Rust's names hold the length of each part.
         let is_part = usual.contains(|c: char| c.is_ascii_digit());
         let is_usual = |name: &str| if is_part { name.contains(usual) } else { name == *usual };
@@ -101,8 +102,10 @@ fn what_every_program_runs_lies_in_the_first_window_of_code() {
             if "tT".contains(kind) && is_usual(name) {
                 let distance = hexadecimal(address) - start;
                 assert!(distance < WINDOW_BYTES, "{name} lies {distance} bytes behind the beginning of code");
+                found += 1;
             }
         }
+        assert!(found > 0, "{usual} is not in the table: inlined, or called otherwise now");
     }
 }
 

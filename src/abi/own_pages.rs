@@ -29,6 +29,9 @@ const DT_RELASZ: usize = 8;
 const WINDOW_BYTES: usize = 64 << 10;
 
 /// Gives them back. Where the linker knows no such order, other code goes, and comes back.
+///
+/// Never inline: its own address tells where the window begins, since `build.rs` names it first.
+#[inline(never)]
 pub(super) fn release() {
     // SAFETY: the linker says that this is the header of this file, which stays loaded.
     let (image, header) = unsafe { (Addr::of(&raw const IMAGE), &IMAGE) };
@@ -42,9 +45,11 @@ pub(super) fn release() {
     let is_code = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_W | libc::PF_X) == libc::PF_X
     };
+    // Counted from the image, since the kernel counts in the file; GNU's linker may put other code before it.
+    let window = (release as *const () as usize - image.0) & !(WINDOW_BYTES - 1);
     for segment in segments.iter().filter(is_code) {
-        let start = image.plus(segment.p_vaddr as usize);
-        release_pages(start.plus(WINDOW_BYTES), start.plus(segment.p_memsz as usize));
+        let (start, bytes) = (segment.p_vaddr as usize, segment.p_memsz as usize);
+        release_pages(image.plus(start.max(window + WINDOW_BYTES)), image.plus(start + bytes));
     }
     let (start, bytes) = relocations(image);
     release_pages(start, start.plus(bytes));

@@ -7,7 +7,9 @@
 //!
 //! But only as far as that pays: a larger stack spares misses and costs bytes. A class may take so many bytes more
 //! as it has missed often within the last milliseconds, at [`MISSES_PER_KIB`]. So a class that is used a thousandth
-//! as often as another, or whose objects are a thousand times as large, holds less.
+//! as often as another, or whose objects are a thousand times as large, holds less. The clock moves on with every 64th
+//! slow path: where there are fewer in a window, those 64 count as if they had come within one, and buy all classes
+//! together no more than 16 KiB.
 
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
@@ -45,6 +47,11 @@ const FREE_BYTES: usize = 256 << 10;
 const MISSES_PER_KIB: usize = 4;
 /// After so long, half as many misses count.
 const WINDOW_MILLISECONDS: u32 = 4;
+
+/// Which window it is, as far as the slow paths have looked at the clock.
+fn current_window() -> u32 {
+    maintenance::recent_milliseconds() / WINDOW_MILLISECONDS
+}
 
 /// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
 fn most_bytes() -> usize {
@@ -111,19 +118,28 @@ impl Budget {
         self.note_found(class, EMPTY);
         self.missed[class].store(1, Relaxed);
         self.misses.fetch_add(1, Relaxed);
-        let now = maintenance::recent_milliseconds() / WINDOW_MILLISECONDS;
-        let windows = now.wrapping_sub(self.window[class].load(Relaxed));
-        let recent = self.recent[class].load(Relaxed).checked_shr(windows).unwrap_or(0);
+        let (now, recent) = (current_window(), self.recent_misses(class));
         self.recent[class].store(recent.saturating_add(1), Relaxed);
-        if windows != 0 {
+        if self.window[class].load(Relaxed) != now {
             self.window[class].store(now, Relaxed);
         }
     }
 
-    /// Whether `class` has missed so often lately that `count` more objects pay.
-    fn pays(&self, class: usize, count: usize) -> bool {
-        let bytes = count * STACK_BYTES[class] as usize;
-        self.recent[class].load(Relaxed) as usize >= bytes * MISSES_PER_KIB / 1024
+    /// Misses of allocations, those of earlier windows discounted.
+    fn recent_misses(&self, class: usize) -> u32 {
+        let windows = current_window().wrapping_sub(self.window[class].load(Relaxed));
+        // Below zero if a thread that was held up has just put the clock back.
+        let windows = (windows as i32).max(0) as u32;
+        self.recent[class].load(Relaxed).checked_shr(windows).unwrap_or(0)
+    }
+
+    /// What a miss may raise the capacity of `class` to: twice as much if the class has missed so often lately that it
+    /// pays, or else what everyone may have.
+    fn next_capacity(&self, class: usize, capacity: usize) -> usize {
+        let wanted = next_capacity(class, capacity);
+        let bytes = (wanted - capacity) * STACK_BYTES[class] as usize;
+        let pays = self.recent_misses(class) as usize >= bytes * MISSES_PER_KIB / 1024;
+        if pays { wanted } else { wanted.min(free_capacity(class)).max(capacity) }
     }
 
     /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
@@ -274,8 +290,8 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
     budget.note_miss(class);
     let capacity = access.slab().read(class).capacity(class);
-    let wanted = next_capacity(class, capacity);
-    if wanted == capacity || wanted > free_capacity(class) && !budget.pays(class, wanted - capacity) {
+    let wanted = budget.next_capacity(class, capacity);
+    if wanted == capacity {
         return capacity;
     }
     make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
@@ -289,10 +305,10 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     let budget = &access.cache().budget;
     budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
-    let wanted = next_capacity(class, capacity);
-    let is_wanted = budget.found[class].load(Relaxed) & EMPTY != 0
-        && (wanted <= free_capacity(class) || budget.pays(class, wanted - capacity));
-    let wanted = if is_wanted { wanted } else { wanted.min(batch_of(class)) };
+    let mut wanted = next_capacity(class, capacity).min(batch_of(class));
+    if budget.found[class].load(Relaxed) & EMPTY != 0 {
+        wanted = wanted.max(budget.next_capacity(class, capacity));
+    }
     if wanted > capacity {
         raise(access, class, capacity, wanted);
     }
@@ -400,8 +416,7 @@ mod tests {
 
         /// As if the class had missed so often just now.
         fn set_recent(&self, misses: usize) {
-            let now = maintenance::recent_milliseconds() / WINDOW_MILLISECONDS;
-            self.cache.budget.window[CLASS].store(now, Relaxed);
+            self.cache.budget.window[CLASS].store(current_window(), Relaxed);
             self.cache.budget.recent[CLASS].store(misses as u32, Relaxed);
         }
     }
@@ -432,8 +447,8 @@ mod tests {
         let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
         own.set_recent(price - 2);
         assert_eq!(grow_by(&own, CLASS), 2 * first, "one too few, with the miss itself");
-        // Twice as many as needed: other tests may move the clock on by a window.
-        own.set_recent(2 * price);
+        // Many times what is needed: other tests may move the clock on by some windows.
+        own.set_recent(64 * price);
         assert_eq!(grow_by(&own, CLASS), 4 * first);
         own.set_recent(usize::from(u16::MAX));
         budget.window[CLASS].fetch_sub(31, Relaxed);
@@ -441,5 +456,39 @@ mod tests {
         assert_eq!(budget.recent[CLASS].load(Relaxed), 1);
         let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
         assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
+    }
+
+    #[test]
+    fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
+        let own = Own::new();
+        let budget = &own.cache.budget;
+        let batch = batch_of(CLASS);
+        let grow_to_the_end = || {
+            (0..20).for_each(|_| grow_for_free_by(&own, CLASS));
+            own.slab.read(CLASS).capacity(CLASS)
+        };
+        budget.note_found(CLASS, EMPTY);
+        own.set_recent(usize::from(u16::MAX));
+        budget.window[CLASS].fetch_sub(31, Relaxed);
+        assert_eq!(grow_to_the_end(), batch);
+        own.set_recent(usize::from(u16::MAX));
+        assert!(grow_to_the_end() > batch);
+    }
+
+    /// Lengths of which no power of two is what they may have, and a stack that has lost one place to another class.
+    #[test]
+    fn some_large_objects_may_wait_whatever_they_pay() {
+        let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
+        for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
+            let (own, stack) = (Own::new(), stack_of(kib));
+            let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack));
+            assert_eq!((free_capacity(stack), grow_to_the_end()), (most, most), "{kib} KiB");
+            own.slab.set_capacity(stack, most - 1);
+            assert_eq!(grow_to_the_end(), most, "{kib} KiB, once more");
+            own.slab.set_capacity(stack, most - 1);
+            own.cache.budget.note_found(stack, EMPTY);
+            grow_for_free_by(&own, stack);
+            assert_eq!(own.slab.read(stack).capacity(stack), most, "{kib} KiB, by a free");
+        }
     }
 }

@@ -358,7 +358,8 @@ fn stop_repeatedly(world: &World, end: Instant) -> usize {
 }
 
 fn send_signal(thread: u32) {
-    // SAFETY: the threads run until the world is done, which is decided by this thread.
+    // SAFETY: a signal with a handler that may run on any thread. One that a panic has ended gets none, or a later
+    // thread of this process gets it.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGURG) };
 }
 
