@@ -45,7 +45,7 @@ pub(super) fn release() {
     let is_code = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_W | libc::PF_X) == libc::PF_X
     };
-    // Counted from the image, since the kernel counts in the file; GNU's linker may put other code before it.
+    // Counted from the image, as the linker aligns it; GNU's may put other code before it.
     let window = (release as *const () as usize - image.0) & !(WINDOW_BYTES - 1);
     for segment in segments.iter().filter(is_code) {
         let (start, bytes) = (segment.p_vaddr as usize, segment.p_memsz as usize);

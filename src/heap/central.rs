@@ -19,12 +19,14 @@ use transfer::{LockedTransfer, Transfer};
 
 /// Most objects that move at once between a cache and a central list.
 pub(crate) const MAX_BATCH: usize = 64;
+/// Fewest: the large ones.
+pub(crate) const MIN_BATCH: usize = 2;
 /// Bytes of a batch: large enough to make the lock cheap, small enough not to strand memory.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// Objects that move at once, for a class that has objects.
 pub(crate) fn batch_of(class: usize) -> usize {
-    (BATCH_BYTES / OBJECT_BYTES[class] as usize).clamp(2, MAX_BATCH)
+    (BATCH_BYTES / OBJECT_BYTES[class] as usize).clamp(MIN_BATCH, MAX_BATCH)
 }
 
 /// Batches a transfer cache may hold.

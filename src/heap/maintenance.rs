@@ -37,9 +37,14 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 
-/// The coarse clock in milliseconds as it was some slow paths ago: good enough for ages of seconds, and for rates.
+/// The coarse clock as it was some slow paths ago: good enough for ages of seconds, and for rates.
+pub(super) fn recent_nanoseconds() -> u64 {
+    NOW.load(Relaxed)
+}
+
+/// As [`recent_nanoseconds`], in milliseconds; wraps after 49 days.
 pub(super) fn recent_milliseconds() -> u32 {
-    (NOW.load(Relaxed) / 1_000_000) as u32
+    (recent_nanoseconds() / 1_000_000) as u32
 }
 
 /// Called on every slow path, with no lock held.
@@ -89,9 +94,8 @@ fn look(now: u64) {
         NEXT.store(now + INTERVAL_NANOSECONDS, Relaxed);
         return;
     }
-    // Far ahead if the clock was put back: the process was restored elsewhere, or forked into a time namespace.
-    let is_due = now >= next || next - now > INTERVAL_NANOSECONDS;
-    let mine = is_due && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
+    let mine = is_due(now, next)
+        && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
     if !mine || !config::is_on(Key::Scavenge) {
         return;
     }
@@ -102,6 +106,13 @@ fn look(now: u64) {
         mcache::reclaim_idle();
     }
     pages::release_excess();
+}
+
+/// Whether a look set for `next` is due at `now`: also if it is far ahead, since the clock was put back (the process was
+/// restored elsewhere, or forked into a time namespace). A bit more than an interval ahead it is when another thread
+/// has just looked and this one read the clock before it.
+fn is_due(now: u64, next: u64) -> bool {
+    now >= next || next - now > 2 * INTERVAL_NANOSECONDS
 }
 
 /// Empties every cache, if that may help a request for `bytes` which were not to be had; whether it did.
@@ -131,4 +142,19 @@ pub(crate) fn release_free_memory() -> usize {
     }
     empty_caches();
     pages::release_all() * PAGE_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_due_in_time_or_when_the_clock_was_put_back() {
+        let next = 100 * SECOND;
+        assert!(is_due(next, next) && is_due(next + 1, next));
+        assert!(!is_due(next - 1, next) && !is_due(next - INTERVAL_NANOSECONDS, next));
+        let tick = 10_000_000;
+        assert!(!is_due(next - INTERVAL_NANOSECONDS - tick, next), "another thread has just looked");
+        assert!(is_due(next - 3 * INTERVAL_NANOSECONDS, next) && is_due(1, next), "put back");
+    }
 }

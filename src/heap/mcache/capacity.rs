@@ -8,8 +8,8 @@
 //! But only as far as that pays: a larger stack spares misses and costs bytes. A class may take so many bytes more
 //! as it has missed often within the last milliseconds, at [`MISSES_PER_KIB`]. So a class that is used a thousandth
 //! as often as another, or whose objects are a thousand times as large, holds less. The clock moves on with every 64th
-//! slow path: where there are fewer in a window, those 64 count as if they had come within one, and buy all classes
-//! together no more than 16 KiB.
+//! slow path or so: where there are fewer in a window, those count as if they had come within one or two, and buy all
+//! classes together some tens of KiB at most.
 
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
@@ -46,11 +46,13 @@ const FREE_BYTES: usize = 256 << 10;
 /// nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
 const MISSES_PER_KIB: usize = 4;
 /// After so long, half as many misses count.
-const WINDOW_MILLISECONDS: u32 = 4;
+const WINDOW_NANOSECONDS: u64 = 4_000_000;
+/// Windows by which a thread that was held up may put the clock back.
+const HELD_UP_WINDOWS: u32 = 1000;
 
-/// Which window it is, as far as the slow paths have looked at the clock.
+/// Which window it is, as far as the slow paths have looked at the clock; wraps.
 fn current_window() -> u32 {
-    maintenance::recent_milliseconds() / WINDOW_MILLISECONDS
+    (maintenance::recent_nanoseconds() / WINDOW_NANOSECONDS) as u32
 }
 
 /// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
@@ -128,18 +130,17 @@ impl Budget {
     /// Misses of allocations, those of earlier windows discounted.
     fn recent_misses(&self, class: usize) -> u32 {
         let windows = current_window().wrapping_sub(self.window[class].load(Relaxed));
-        // Below zero if a thread that was held up has just put the clock back.
-        let windows = (windows as i32).max(0) as u32;
+        let windows = if windows > u32::MAX - HELD_UP_WINDOWS { 0 } else { windows };
         self.recent[class].load(Relaxed).checked_shr(windows).unwrap_or(0)
     }
 
     /// What a miss may raise the capacity of `class` to: twice as much if the class has missed so often lately that it
-    /// pays, or else what everyone may have.
-    fn next_capacity(&self, class: usize, capacity: usize) -> usize {
+    /// pays, or else what everyone may have; and whether it pays.
+    fn next_capacity(&self, class: usize, capacity: usize) -> (usize, bool) {
         let wanted = next_capacity(class, capacity);
         let bytes = (wanted - capacity) * STACK_BYTES[class] as usize;
         let pays = self.recent_misses(class) as usize >= bytes * MISSES_PER_KIB / 1024;
-        if pays { wanted } else { wanted.min(free_capacity(class)).max(capacity) }
+        (if pays { wanted } else { wanted.min(free_capacity(class)).max(capacity) }, pays)
     }
 
     /// Bytes left. The sum is below zero for a moment if less capacity is accounted before the more that
@@ -236,8 +237,9 @@ pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, 
     grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
 }
 
-/// Empties the stacks of `cpu` that have not changed since the last call, and halves those that only took objects
-/// in: the program frees what it had, and each object that is kept here keeps its span from becoming free pages.
+/// Empties the stacks of `cpu` that have not changed since the last call nor missed an object, and halves those that
+/// only took objects in: the program frees what it had, and each object that is kept here keeps its span from becoming
+/// free pages.
 pub(super) fn trim_unused(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab) {
     trim_unused_by(&OnCpu { place, table, cpu, slab });
 }
@@ -247,17 +249,19 @@ pub(super) fn trim_unused_by(access: &impl Access) {
     let budget = &access.cache().budget;
     for class in 1..STACKS {
         let (header, found) = (access.slab().read(class), budget.found[class].load(Relaxed));
-        let is_unused = budget.headers[class].load(Relaxed) == header.0;
+        let is_same = budget.headers[class].load(Relaxed) == header.0;
+        // A loop that frees as much as it takes comes by with the same header again and again.
+        let is_unused = is_same && found & EMPTY == 0;
         // Not locked, and not written for nothing: this goes over all stacks, few of which are in use, and what it
         // notes are guesses.
         if found != 0 {
             budget.found[class].store(0, Relaxed);
         }
-        if !is_unused {
+        if !is_same {
             budget.headers[class].store(header.0, Relaxed);
         }
         let capacity = header.capacity(class);
-        if header.objects(class) == 0 {
+        if capacity == 0 {
             continue;
         }
         if is_unused {
@@ -290,11 +294,14 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
     budget.note_miss(class);
     let capacity = access.slab().read(class).capacity(class);
-    let wanted = budget.next_capacity(class, capacity);
+    let (wanted, pays) = budget.next_capacity(class, capacity);
     if wanted == capacity {
         return capacity;
     }
-    make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
+    // What need not pay takes what nobody else has.
+    if pays {
+        make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
+    }
     raise(access, class, capacity, wanted)
 }
 
@@ -307,7 +314,7 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     let capacity = access.slab().read(class).capacity(class);
     let mut wanted = next_capacity(class, capacity).min(batch_of(class));
     if budget.found[class].load(Relaxed) & EMPTY != 0 {
-        wanted = wanted.max(budget.next_capacity(class, capacity));
+        wanted = wanted.max(budget.next_capacity(class, capacity).0);
     }
     if wanted > capacity {
         raise(access, class, capacity, wanted);
@@ -398,97 +405,4 @@ fn shrink(access: &impl Access, class: usize, bytes: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{CLASS, new_slab};
-    use super::*;
-    use std::boxed::Box;
-
-    /// A slab with books of its own.
-    struct Own {
-        cache: &'static Cache,
-        slab: Slab,
-    }
-
-    impl Own {
-        fn new() -> Self {
-            Self { cache: Box::leak(Box::new(Cache::new())), slab: new_slab(0) }
-        }
-
-        /// As if the class had missed so often just now.
-        fn set_recent(&self, misses: usize) {
-            self.cache.budget.window[CLASS].store(current_window(), Relaxed);
-            self.cache.budget.recent[CLASS].store(misses as u32, Relaxed);
-        }
-    }
-
-    impl Access for Own {
-        fn cache(&self) -> &'static Cache {
-            self.cache
-        }
-        fn slab(&self) -> Slab {
-            self.slab
-        }
-        fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize) {
-            self.slab.set_capacity(class, capacity)
-        }
-        fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
-            self.slab.pop_batch(class, into)
-        }
-    }
-
-    #[test]
-    fn a_class_grows_as_far_as_it_misses_often() {
-        let own = Own::new();
-        let budget = &own.cache.budget;
-        let first = first_capacity(CLASS);
-        assert_eq!(grow_by(&own, CLASS), first, "the first capacity is for everyone");
-        own.set_recent(usize::from(u16::MAX));
-        assert_eq!(grow_by(&own, CLASS), 2 * first);
-        let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
-        own.set_recent(price - 2);
-        assert_eq!(grow_by(&own, CLASS), 2 * first, "one too few, with the miss itself");
-        // Many times what is needed: other tests may move the clock on by some windows.
-        own.set_recent(64 * price);
-        assert_eq!(grow_by(&own, CLASS), 4 * first);
-        own.set_recent(usize::from(u16::MAX));
-        budget.window[CLASS].fetch_sub(31, Relaxed);
-        assert_eq!(grow_by(&own, CLASS), 4 * first, "long ago");
-        assert_eq!(budget.recent[CLASS].load(Relaxed), 1);
-        let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
-        assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
-    }
-
-    #[test]
-    fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
-        let own = Own::new();
-        let budget = &own.cache.budget;
-        let batch = batch_of(CLASS);
-        let grow_to_the_end = || {
-            (0..20).for_each(|_| grow_for_free_by(&own, CLASS));
-            own.slab.read(CLASS).capacity(CLASS)
-        };
-        budget.note_found(CLASS, EMPTY);
-        own.set_recent(usize::from(u16::MAX));
-        budget.window[CLASS].fetch_sub(31, Relaxed);
-        assert_eq!(grow_to_the_end(), batch);
-        own.set_recent(usize::from(u16::MAX));
-        assert!(grow_to_the_end() > batch);
-    }
-
-    /// Lengths of which no power of two is what they may have, and a stack that has lost one place to another class.
-    #[test]
-    fn some_large_objects_may_wait_whatever_they_pay() {
-        let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
-        for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
-            let (own, stack) = (Own::new(), stack_of(kib));
-            let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack));
-            assert_eq!((free_capacity(stack), grow_to_the_end()), (most, most), "{kib} KiB");
-            own.slab.set_capacity(stack, most - 1);
-            assert_eq!(grow_to_the_end(), most, "{kib} KiB, once more");
-            own.slab.set_capacity(stack, most - 1);
-            own.cache.budget.note_found(stack, EMPTY);
-            grow_for_free_by(&own, stack);
-            assert_eq!(own.slab.read(stack).capacity(stack), most, "{kib} KiB, by a free");
-        }
-    }
-}
+mod tests;

@@ -330,6 +330,11 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
     if central::give_many(class, half, pop) > 0 && unsafe { sections::push(place, table, class, object) } {
         return;
     }
+    // Of large objects only this one goes, so that the stack stays full: from a stack less two, bursts of as many as it
+    // has room for would miss one each time.
+    if central::batch_of(class) == central::MIN_BATCH {
+        return central::give(class, &[object]);
+    }
     let mut batch = [Addr(0); central::MAX_BATCH];
     // SAFETY: a class with a stack.
     let popped = unsafe { sections::pop_batch(place, table, class, &mut batch[..central::batch_of(class)]) };

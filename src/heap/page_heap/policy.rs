@@ -192,6 +192,14 @@ impl Policy {
 
     /// Looks at the swing of use once per window, and lets go what is no longer used.
     fn turn_window(&mut self, in_use: usize, now: u64) {
+        // The clock was put back: the process was restored elsewhere, or forked into a time namespace. By less it may
+        // seem so to a thread that read it before another.
+        if now.saturating_add(WINDOW_NS) < self.window_start {
+            self.window_start = now;
+            self.last_release = self.last_release.min(now);
+            self.last_regret = self.last_regret.min(now);
+            self.retry_at = self.retry_at.min(now + WINDOW_NS);
+        }
         let age = now.saturating_sub(self.window_start);
         if age >= WINDOW_NS {
             // Nobody looked for two windows: what was swinging then is over.

@@ -377,7 +377,11 @@ fn without_the_fence_the_same_run_fails() {
         return eprintln!("skipped: with one CPU no section can run while another thread empties its slab");
     }
     let Some(outcome) = run(false, LONGEST_CONTROL) else { return eprintln!("{NO_RSEQ}") };
-    assert!(!outcome.is_right(), "the test above proves nothing");
+    // Not a panic alone: that may be the machine's fault.
+    assert!(
+        outcome.duplicates > 0 || outcome.missing_or_doubled > 0,
+        "the test above proves nothing: {outcome:?}"
+    );
 }
 
 #[test]

@@ -116,6 +116,36 @@ fn a_kernel_that_refuses_is_left_alone_for_a_while() {
     assert!(held(&heap) <= 16 * MIB);
 }
 
+/// As when the process is restored elsewhere: its clock begins anew.
+#[test]
+fn a_clock_that_was_put_back_keeps_nothing_for_long() {
+    let os = made(2048, &[]);
+    os.now.store(1000 * SECOND, Relaxed);
+    let heap = locked(os, SCAVENGING);
+    let swing = || fill(&heap, 1024 * MIB, 128).into_iter().for_each(|page| free_run(&heap, page, 128));
+    (0..4).for_each(|_| swing());
+    assert!(heap.lock().stats().kept_for_reuse > 900 * MIB);
+    os.now.store(SECOND, Relaxed);
+    release_excess(&heap);
+    for _ in 0..2 {
+        os.now.fetch_add(11 * SECOND, Relaxed);
+        release_excess(&heap);
+    }
+    assert!(held(&heap) <= 16 * MIB, "{}", held(&heap));
+
+    os.now.store(1000 * SECOND, Relaxed);
+    release_excess(&heap);
+    os.refuses.store(true, Relaxed);
+    swing();
+    assert_eq!(held(&heap), 1024 * MIB);
+    os.refuses.store(false, Relaxed);
+    os.now.store(SECOND, Relaxed);
+    release_excess(&heap);
+    os.now.fetch_add(11 * SECOND, Relaxed);
+    release_excess(&heap);
+    assert!(held(&heap) <= 16 * MIB, "{}", held(&heap));
+}
+
 #[test]
 fn a_child_takes_back_what_was_on_its_way() {
     let mut heap = heap_on(made(100, &[]), 100, SCAVENGING);

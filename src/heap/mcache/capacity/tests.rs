@@ -1,0 +1,157 @@
+//! How capacities grow and shrink, on slabs of the tests' own.
+
+use super::super::tests::{CLASS, new_slab};
+use super::*;
+use std::boxed::Box;
+
+/// So many that some windows which other tests let pass meanwhile do not matter.
+const MANY_MISSES: usize = 1 << 24;
+
+/// A slab with books of its own.
+struct Own {
+    cache: &'static Cache,
+    slab: Slab,
+}
+
+impl Own {
+    fn new() -> Self {
+        Self { cache: Box::leak(Box::new(Cache::new())), slab: new_slab(0) }
+    }
+
+    /// As if [`CLASS`] had missed so often just now.
+    fn set_recent(&self, misses: usize) {
+        self.set_recent_of(CLASS, misses);
+    }
+
+    /// As if the class had missed so often just now.
+    fn set_recent_of(&self, class: usize, misses: usize) {
+        self.cache.budget.window[class].store(current_window(), Relaxed);
+        self.cache.budget.recent[class].store(misses as u32, Relaxed);
+    }
+}
+
+impl Access for Own {
+    fn cache(&self) -> &'static Cache {
+        self.cache
+    }
+    fn slab(&self) -> Slab {
+        self.slab
+    }
+    fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize) {
+        self.slab.set_capacity(class, capacity)
+    }
+    fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
+        self.slab.pop_batch(class, into)
+    }
+}
+
+#[test]
+fn a_class_grows_as_far_as_it_misses_often() {
+    let own = Own::new();
+    let budget = &own.cache.budget;
+    let first = first_capacity(CLASS);
+    assert_eq!(grow_by(&own, CLASS), first, "the first capacity is for everyone");
+    own.set_recent(MANY_MISSES);
+    assert_eq!(grow_by(&own, CLASS), 2 * first);
+    let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
+    own.set_recent(price - 2);
+    assert_eq!(grow_by(&own, CLASS), 2 * first, "one too few, with the miss itself");
+    own.set_recent(MANY_MISSES);
+    assert_eq!(grow_by(&own, CLASS), 4 * first);
+    own.set_recent(MANY_MISSES);
+    budget.window[CLASS].fetch_sub(31, Relaxed);
+    assert_eq!(grow_by(&own, CLASS), 4 * first, "long ago");
+    assert_eq!(budget.recent[CLASS].load(Relaxed), 1);
+    let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
+    assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
+}
+
+#[test]
+fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
+    // Of a few objects, or a stack that is full could not grow where it is.
+    let class = (1..ALL_CLASSES).find(|&class| STACK_BYTES[class] == 8 << 10).unwrap();
+    let own = Own::new();
+    let budget = &own.cache.budget;
+    let fill = || while own.slab.push(class, Addr(0x1000)) {};
+    let grow_to_the_end = || {
+        for _ in 0..20 {
+            fill();
+            grow_for_free_by(&own, class);
+        }
+        own.slab.read(class).capacity(class)
+    };
+    let end = (batch_of(class)).max(free_capacity(class));
+    budget.note_found(class, EMPTY);
+    own.set_recent_of(class, MANY_MISSES);
+    budget.window[class].fetch_sub(31, Relaxed);
+    assert_eq!(grow_to_the_end(), end);
+    own.set_recent_of(class, MANY_MISSES);
+    assert!(grow_to_the_end() > end);
+}
+
+#[test]
+fn capacity_that_need_not_pay_takes_none_from_others() {
+    let stack = (0..STACKS).find(|&stack| STACK_BYTES[stack] == 32 << 10).unwrap();
+    let own = Own::new();
+    let budget = &own.cache.budget;
+    own.slab.set_capacity(CLASS, 64);
+    budget.account(CLASS, 0, 64);
+    // Nothing is left.
+    let rest = budget.room();
+    budget.capacity_bytes.fetch_add(rest, Relaxed);
+    assert_eq!(grow_by(&own, stack), 0);
+    assert_eq!(own.slab.read(CLASS).capacity(CLASS), 64);
+    budget.capacity_bytes.fetch_sub(rest, Relaxed);
+    assert_eq!(grow_by(&own, stack), 1);
+}
+
+#[test]
+fn a_stack_is_unused_if_it_has_neither_changed_nor_missed() {
+    let own = Own::new();
+    let budget = &own.cache.budget;
+    let looked_at = || {
+        trim_unused_by(&own);
+        own.slab.read(CLASS).capacity(CLASS)
+    };
+    let capacity = grow_by(&own, CLASS);
+    assert_eq!((looked_at(), looked_at()), (capacity, 0), "the miss, and then nothing");
+    assert_eq!(budget.capacity_bytes.load(Relaxed), 0, "also without an object");
+    let capacity = grow_by(&own, CLASS);
+    looked_at();
+    for _ in 0..3 {
+        budget.note_miss(CLASS);
+        assert_eq!(looked_at(), capacity, "the same header, but in use");
+    }
+    assert_eq!(looked_at(), 0);
+}
+
+#[test]
+fn misses_age_across_the_end_of_the_count_of_windows() {
+    let budget = Budget::new();
+    let now = current_window();
+    budget.recent[CLASS].store(MANY_MISSES as u32, Relaxed);
+    for (windows, is_old) in [(0, false), (1, false), (40, true), (1 << 30, true), (u32::MAX / 2 + 2, true)] {
+        budget.window[CLASS].store(now.wrapping_sub(windows), Relaxed);
+        assert_eq!(budget.recent_misses(CLASS) == 0, is_old, "{windows} windows ago");
+    }
+    // A thread that was held up has put the clock back.
+    budget.window[CLASS].store(now.wrapping_add(100), Relaxed);
+    assert!(budget.recent_misses(CLASS) > 0);
+}
+
+/// Lengths of which no power of two is what they may have, and a stack that has lost one place to another class.
+#[test]
+fn some_large_objects_may_wait_whatever_they_pay() {
+    let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
+    for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
+        let (own, stack) = (Own::new(), stack_of(kib));
+        let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack));
+        assert_eq!((free_capacity(stack), grow_to_the_end()), (most, most), "{kib} KiB");
+        own.slab.set_capacity(stack, most - 1);
+        assert_eq!(grow_to_the_end(), most, "{kib} KiB, once more");
+        own.slab.set_capacity(stack, most - 1);
+        own.cache.budget.note_found(stack, EMPTY);
+        grow_for_free_by(&own, stack);
+        assert_eq!(own.slab.read(stack).capacity(stack), most, "{kib} KiB, by a free");
+    }
+}
