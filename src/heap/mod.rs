@@ -128,9 +128,10 @@ fn class_of_layout(bytes: usize, align: usize) -> usize {
 #[inline(always)]
 pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
     let class = class_of_layout(bytes, align);
-    if class != TINY_PAGES
-        && let Some(object) = mcache::pop(class)
-    {
+    if class == TINY_PAGES {
+        return alloc_packed(bytes, align, zeroed);
+    }
+    if let Some(object) = mcache::pop(class) {
         if zeroed {
             // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
             unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
@@ -141,6 +142,21 @@ pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 
     alloc_slow(Request { bytes, align, class, zeroed, noscan: align < align_of::<usize>() })
 }
 
+/// A packed object for a Rust layout. Not inline: the other sizes' way needs no frame, and this one some registers.
+#[inline(never)]
+fn alloc_packed(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+    match tiny::alloc_fast(bytes, align) {
+        Some(object) => {
+            if zeroed {
+                // SAFETY: an object of `bytes` that nobody else has.
+                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
+            }
+            object.ptr()
+        }
+        None => alloc_slow(Request { bytes, align, class: TINY_PAGES, zeroed, noscan: true }),
+    }
+}
+
 /// Frees an object of a Rust layout.
 ///
 /// # Safety
@@ -148,12 +164,37 @@ pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 
 #[inline(always)]
 pub(crate) unsafe fn dealloc_layout(object: *mut u8, bytes: usize, align: usize) {
     let class = class_of_layout(bytes, align);
-    // SAFETY: an object of this class, by the caller's promise. Tiny and large ones, and all objects where
-    // the fast path is off, are not taken here: their stacks are full.
+    if class == TINY_PAGES {
+        return dealloc_packed(Addr::of(object));
+    }
+    // SAFETY: an object of this class, by the caller's promise. Large ones, and all objects where the fast path is off,
+    // are not taken here: their stacks are full.
     if unsafe { mcache::push(class, Addr::of(object)) } {
         return;
     }
     free_slow(Addr::of(object), Operation::Free);
+}
+
+/// Frees an object of a Rust layout that is packed, or was not for want of a CPU to pack it on.
+#[inline(never)]
+fn dealloc_packed(object: Addr) {
+    if page_map::entry(object).class() != TINY_PAGES || mcache::is_tracked() {
+        return free_slow(object, Operation::Free);
+    }
+    if let Some(block) = tiny::free_fast(object, Operation::Free) {
+        give_tiny_block(block);
+    }
+}
+
+/// Returns an empty block of packed objects, for which the CPU's stack has no room.
+#[cold]
+#[inline(never)]
+fn give_tiny_block(block: usize) {
+    if fork::is_holder() {
+        return fork::step_aside(|| tiny::give_block(block));
+    }
+    tiny::give_block(block);
+    maintenance::tick();
 }
 
 /// Frees an object of the C interface, whatever its class; null is fine.

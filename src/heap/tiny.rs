@@ -128,6 +128,14 @@ pub(super) fn alloc(size: usize, align: usize) -> Option<Addr> {
     mcache::alloc_miss(OWN_CLASS)
 }
 
+/// As [`alloc`], where that takes no more than a few bytes of the block that the CPU has; `None` otherwise.
+#[inline(always)]
+pub(super) fn alloc_fast(size: usize, align: usize) -> Option<Addr> {
+    let carved = mcache::fast_tiny_word()?;
+    let (next, offset) = Carving(carved.word).carve(size, align)?;
+    carved.replace(next.0).then(|| block_addr(next.block()).plus(offset))
+}
+
 /// Gives the CPU another block to carve, if it still has `used`, and settles `used`.
 #[cold]
 fn renew(used: Carving) -> Option<()> {
@@ -170,7 +178,8 @@ fn take_block() -> Option<usize> {
     Some(block_of(object))
 }
 
-fn give_block(block: usize) {
+/// Returns a block of which no object is left; with no lock held.
+pub(super) fn give_block(block: usize) {
     let object = block_addr(block);
     // SAFETY: the block is ours: no bit is set, and who cleared the last one is the only one to know.
     unsafe {
@@ -182,11 +191,21 @@ fn give_block(block: usize) {
 
 /// Frees the packed object at `object`, an address in a tiny span; diagnoses anything else.
 pub(super) fn free(object: Addr, operation: Operation) {
+    if let Some(block) = free_fast(object, operation) {
+        give_block(block);
+    }
+}
+
+/// As [`free`], without a lock: `Some` if the object was its block's last one and the CPU's stack has no room for the
+/// block, which the caller is to return with [`give_block`].
+#[inline(always)]
+pub(super) fn free_fast(object: Addr, operation: Operation) -> Option<usize> {
     let block = block_of(object);
     match bits_of(block).free(object.0 % TINY_BLOCK_BYTES) {
         Freed::NoObject => operation.bad_pointer(object),
-        Freed::Object => {}
-        Freed::LastObject => give_block(block),
+        Freed::Object => None,
+        // SAFETY: as in `give_block`.
+        Freed::LastObject => (!unsafe { mcache::push(TINY_BLOCK, block_addr(block)) }).then_some(block),
     }
 }
 

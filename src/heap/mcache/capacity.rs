@@ -321,6 +321,14 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     }
 }
 
+/// Objects to ask for when a stack of `capacity` is empty: the one that was missed and as many as fill half of it.
+///
+/// For small objects a multiple of eight, so that what two CPUs get of a fresh span shares no cache line: with one more,
+/// each batch would end in the middle of one, and the CPUs' writes to the objects there would meet for good.
+pub(super) fn wanted_at(capacity: usize) -> usize {
+    if capacity >= 16 { capacity / 2 } else { capacity / 2 + 1 }
+}
+
 /// Objects that leave a stack at once.
 fn batch_of(class: usize) -> usize {
     if class < ALL_CLASSES { central::batch_of(class) } else { 1 }

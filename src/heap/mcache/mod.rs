@@ -294,7 +294,7 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
         return Some(object);
     }
     let mut batch = [Addr(0); central::MAX_BATCH];
-    let wanted = (capacity / 2 + 1).min(central::batch_of(class));
+    let wanted = capacity::wanted_at(capacity).min(central::batch_of(class));
     let taken = central::take(class, &mut batch[..wanted]);
     let (&first, rest) = batch[..taken].split_last()?;
     // SAFETY: the objects are of this class and ours.
@@ -360,6 +360,38 @@ pub(crate) fn trim_unused() {
                 capacity::trim_unused_by(&locked);
             }
         }
+    }
+}
+
+/// The word of the tiny allocator on this CPU for the fast path, with all that it takes to replace it.
+#[derive(Clone, Copy)]
+pub(crate) struct FastTinyWord {
+    place: Place,
+    /// The word as it was a moment ago.
+    pub(crate) word: u64,
+}
+
+/// Reads this CPU's tiny word; `None` where the fast path is off, or the CPU stopped or without a slab.
+#[inline(always)]
+pub(crate) fn fast_tiny_word() -> Option<FastTinyWord> {
+    let place = Place::get()?;
+    Some(FastTinyWord { place, word: tiny_word_at(place, &FAST_TABLE)? })
+}
+
+#[inline(always)]
+fn tiny_word_at(place: Place, table: &CpuTable) -> Option<u64> {
+    let word = table.slab_or_dummy(cpu_at(place)?).word(TINY_WORD).load(Relaxed);
+    // The dummy's would be found there again, and replaced.
+    (word != slab::MARK).then_some(word)
+}
+
+impl FastTinyWord {
+    /// Replaces the word; `false` if this thread's CPU has another by now.
+    #[inline(always)]
+    pub(crate) fn replace(self, new: u64) -> bool {
+        // SAFETY: the tiny word is in every slab; it is not the dummy's; and it says all about the state that it
+        // stands for, so an equal word may be replaced wherever it is found.
+        unsafe { sections::replace_word(self.place, &FAST_TABLE, TINY_WORD, self.word, new) }
     }
 }
 

@@ -113,7 +113,7 @@ pub(super) fn alloc(class: usize) -> Option<Addr> {
     };
     // The shard is not locked while the central list works.
     let mut batch = [Addr(0); central::MAX_BATCH];
-    let wanted = (capacity / 2 + 1).min(central::batch_of(class));
+    let wanted = capacity::wanted_at(capacity).min(central::batch_of(class));
     let taken = central::take(class, &mut batch[..wanted]);
     let (&first, rest) = batch[..taken].split_last()?;
     let kept = lock_current().map_or(0, |locked| locked.slab.push_batch(class, rest));

@@ -4,7 +4,7 @@ use super::slab::{Dummy, Slab};
 use crate::base::Addr;
 use core::sync::atomic::{
     AtomicUsize,
-    Ordering::{Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 /// CPU indices there is room for; Linux is built for at most 8192 CPUs, and concurrency ids stay below
@@ -36,6 +36,13 @@ impl CpuTable {
     /// Gives a CPU its slab. Release: the slab's contents are there before its address is.
     pub(super) fn publish(&self, cpu: usize, slab: Slab) {
         self.slabs[cpu].store(slab.0.0.wrapping_sub(Addr::of(self).0), Release);
+    }
+
+    /// What sections on `cpu` work on; of the dummy only headers, mark and tiny word are there.
+    #[inline(always)]
+    pub(super) fn slab_or_dummy(&self, cpu: usize) -> Slab {
+        // Acquire: see `publish`. The dummy is the table's beginning.
+        Slab(Addr(Addr::of(self).0.wrapping_add(self.slabs[cpu].load(Acquire))))
     }
 
     /// Makes a CPU work on the dummy from its next section on. Sections that run already still use the

@@ -6,7 +6,7 @@ mod stress;
 use super::sections;
 use super::slab::{Header, MARK, MAX_SLOTS, SLAB_BYTES, Slab, TINY_WORD};
 use super::table::CpuTable;
-use super::{Place, cpu_at, object_of};
+use super::{Place, cpu_at, object_of, tiny_word_at};
 use crate::base::Addr;
 use crate::heap::tiny::Carving;
 use crate::sys::rseq;
@@ -223,6 +223,21 @@ fn a_stopped_cpu_works_on_the_dummy_until_it_is_published_again() {
     assert_eq!(slab.pop(CLASS), Some(Addr(64)), "the stopper's");
     table.publish(4, slab);
     assert!(pop(place, table).is_none() && push(place, table, Addr(192)));
+}
+
+#[test]
+fn nobody_takes_the_dummy_s_tiny_word_for_a_block_to_carve() {
+    let (table, slab, mut area) = (new_table(), new_slab(8), FakeArea::new(0, 4));
+    let place = area.place();
+    assert_eq!(tiny_word_at(place, table), None, "no slab yet");
+    table.publish(4, slab);
+    assert_eq!(tiny_word_at(place, table), Some(Carving::NONE.0));
+    let (carving, _) = Carving::of_block(7).carve(3, 1).unwrap();
+    assert!(replace_tiny(place, table, Carving::NONE.0, carving.0));
+    assert_eq!(tiny_word_at(place, table), Some(carving.0));
+    table.take_away(4);
+    assert_eq!(tiny_word_at(place, table), None, "stopped");
+    assert_eq!(slab.word(TINY_WORD).load(Relaxed), carving.0);
 }
 
 #[test]
