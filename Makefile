@@ -5,7 +5,9 @@ LIB := $(CURDIR)/target/release/libbesom.so
 BUILD := $(CARGO) rustc --release --locked --lib
 COMPARE := $(CARGO) run --release --locked --manifest-path benches/compare/Cargo.toml --
 
-.PHONY: all lib demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling bench-leaks stress loom test-programs test-overcommit cross-check clean
+PREFIX ?= /usr/local
+
+.PHONY: all lib install demo deps deps-cc test check fmt clippy doc bench bench-quick bench-medium bench-publish bench-micro bench-scaling bench-leaks stress loom test-programs test-overcommit cross-check clean
 
 all: lib
 
@@ -13,6 +15,14 @@ all: lib
 lib: deps-cc
 	$(BUILD) --features dlopen --crate-type cdylib
 	$(BUILD) --features shared --crate-type staticlib
+	ln -sf libbesom.so $(LIB).0
+
+# What programs linked with it look for at run time is the library's name with its version.
+install: lib
+	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libbesom.so.0
+	ln -sf libbesom.so.0 $(DESTDIR)$(PREFIX)/lib/libbesom.so
+	install -D -m 644 $(LIB:.so=.a) $(DESTDIR)$(PREFIX)/lib/libbesom.a
+	install -D -m 644 include/besom.h $(DESTDIR)$(PREFIX)/include/besom.h
 
 # Rust programs need a linker: the one of the C compiler.
 deps-cc:

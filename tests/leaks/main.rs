@@ -180,6 +180,8 @@ programs! {
         root_unaligned
         root_unaligned_edges
         root_unaligned_on
+        stack_segments_apart
+        stack_segments_apart_pie
         survive_closed_files
         survive_descriptors
         survive_dontfork

@@ -107,6 +107,6 @@ fn build_id_in(mut notes: &'static [u8]) -> Option<&'static [u8]> {
 }
 
 /// The unit of mappings on x86-64, the only architecture that is walked by call frame information.
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 /// Headers lie in the first page.
 const MAX_HEADER_BYTES: usize = PAGE_BYTES;

@@ -25,6 +25,7 @@ struct Text(AtomicUsize, AtomicUsize);
 struct Row {
     start: AtomicUsize,
     end: AtomicUsize,
+    header: AtomicUsize,
     eh_frame_hdr: AtomicUsize,
     identity: AtomicU64,
     first_stack: AtomicUsize,
@@ -108,10 +109,11 @@ fn try_add(module: &modules::Module) -> Option<()> {
     }
     row.path.keep(path)?;
     // SAFETY: the module is loaded, since a frame of this thread lies in it.
-    let image = unsafe { Image::at(module.start) };
+    let image = unsafe { Image::at(module.header) };
     row.build_id.keep(image.as_ref().and_then(Image::build_id).unwrap_or(&[]))?;
     row.start.store(module.start, Relaxed);
     row.end.store(module.end, Relaxed);
+    row.header.store(module.header, Relaxed);
     row.eh_frame_hdr.store(module.eh_frame_hdr, Relaxed);
     row.identity.store(module.identity(), Relaxed);
     row.first_stack.store(depot::next().0 as usize, Relaxed);
@@ -159,9 +161,11 @@ impl Row {
 
     fn seen(&self) -> SeenModule<'static> {
         let (start, end) = (self.start.load(Relaxed), self.end.load(Relaxed));
-        let now = modules::Module::new(start, end, self.eh_frame_hdr.load(Relaxed));
+        let header = self.header.load(Relaxed);
+        let now = modules::Module::new(start, end, header, self.eh_frame_hdr.load(Relaxed));
         SeenModule {
-            start,
+            // The file's addresses count from its beginning.
+            start: header,
             end,
             path: self.path.bytes(),
             build_id: self.build_id.bytes(),

@@ -6,6 +6,9 @@
 //! * reading `/proc/self/maps` otherwise, once per module: `dl_iterate_phdr` takes the loader's lock, for
 //!   which a thread must not wait inside `malloc`.
 //!
+//! glibc knows a file whose segments lie apart, as those of large executables linked for huge pages do, as one module
+//! for each segment. Their headers are those of the file.
+//!
 //! Rules are remembered by address, and `dlclose` can give an address a new meaning. So the modules for
 //! which rules were remembered are remembered too, by an identity: where the module lies, and its first
 //! kilobyte, which has the sizes of all segments and, as common linkers write it, the build id. Every
@@ -14,7 +17,11 @@
 //! long, because the stack that comes of it is a new one. (Two modules without build ids and with
 //! segments of equal sizes, one loaded in the other's place, are not told apart.)
 
-use super::{elf::Image, history, maps, table::Table};
+use super::{
+    elf::{self, Image},
+    history, maps,
+    table::Table,
+};
 use crate::sync::{Mutex, Rank};
 use crate::sys::probe;
 use core::sync::atomic::{
@@ -22,13 +29,15 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A loaded module.
+/// A loaded module, or a segment of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Module {
     /// Its first address.
     pub(super) start: usize,
     /// One past its last.
     pub(super) end: usize,
+    /// Where its headers lie: the first address, but for a segment of one with gaps.
+    pub(super) header: usize,
     /// Address of `.eh_frame_hdr`, 0 if it has none.
     pub(super) eh_frame_hdr: usize,
     /// Tells it from every other module that lies or lay there.
@@ -37,9 +46,14 @@ pub(super) struct Module {
 
 /// The lock-free finder's address, 0 where the C library has none.
 static FINDER: AtomicUsize = AtomicUsize::new(0);
+/// Where the kernel says that the program's headers lie, to the page.
+static PROGRAM: AtomicUsize = AtomicUsize::new(0);
 
 /// Finds out which way modules are found. Before it is called, `/proc/self/maps` is read.
 pub(super) fn init() {
+    // SAFETY: reads the auxiliary vector, which needs neither locks nor memory.
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    PROGRAM.store(headers - headers % elf::PAGE_BYTES, Relaxed);
     FINDER.store(dl_find_object_address(), Relaxed);
 }
 
@@ -55,7 +69,7 @@ pub(super) fn find(address: usize) -> Option<Module> {
     match FINDER.load(Relaxed) {
         0 => find_known(address).or_else(|| {
             let (start, end, eh_frame_hdr) = maps::find(address)?;
-            Module::new(start, end, eh_frame_hdr)
+            Module::new(start, end, start, eh_frame_hdr)
         }),
         finder => find_by(finder, address),
     }
@@ -67,8 +81,36 @@ pub(super) fn find(address: usize) -> Option<Module> {
 struct Found([usize; 16]);
 
 fn find_by(finder: usize, address: usize) -> Option<Module> {
-    let Found([_, start, end, _, eh_frame_hdr, ..]) = look_up(finder, address)?;
-    Module::new(start, end, eh_frame_hdr)
+    let Found([_, start, end, link_map, eh_frame_hdr, ..]) = look_up(finder, address)?;
+    let words = first_words(start)?;
+    if words[0] as u32 == ELF_MAGIC {
+        return Some(Module::with_words(start, end, start, eh_frame_hdr, words));
+    }
+    Module::new(start, end, header_of(start, link_map), eh_frame_hdr)
+}
+
+/// The first four bytes of a file's header.
+const ELF_MAGIC: u32 = u32::from_le_bytes(*b"\x7fELF");
+
+/// Where the headers lie of a file of which the dynamic linker found a segment without them from `start` on.
+#[cold]
+fn header_of(start: usize, link_map: usize) -> usize {
+    /// Where `struct link_map` of <link.h> has what to add to the file's addresses, and the module before, in words.
+    const BIAS: usize = 0;
+    const PREVIOUS: usize = 4;
+    if link_map == 0 {
+        return start;
+    }
+    let word = |number: usize| {
+        let words = core::ptr::with_exposed_provenance::<usize>(link_map);
+        // SAFETY: the record of a loaded module, of which code is running, begins with five words.
+        unsafe { words.add(number).read() }
+    };
+    // Files begin with address zero, but for programs that are bound to an address. The program is the first module.
+    let program = if word(PREVIOUS) == 0 { PROGRAM.load(Relaxed) } else { 0 };
+    // SAFETY: modules are mapped by pages, and this one stays while its code runs.
+    let is_header = |&at: &usize| at != 0 && unsafe { Image::at(at) }.is_some();
+    [word(BIAS), program].into_iter().find(is_header).unwrap_or(start)
 }
 
 fn look_up(finder: usize, address: usize) -> Option<Found> {
@@ -105,11 +147,21 @@ fn dl_find_object_address() -> usize {
 
 impl Module {
     /// A module with its identity; `None` if it can't be read, as one that is being unloaded.
-    pub(super) fn new(start: usize, end: usize, eh_frame_hdr: usize) -> Option<Self> {
+    pub(super) fn new(start: usize, end: usize, header: usize, eh_frame_hdr: usize) -> Option<Self> {
+        Some(Self::with_words(start, end, header, eh_frame_hdr, first_words(header)?))
+    }
+
+    /// As [`Self::new`], with the first words that were found at `header`.
+    fn with_words(
+        start: usize,
+        end: usize,
+        header: usize,
+        eh_frame_hdr: usize,
+        words: &[u64; IDENTITY_WORDS],
+    ) -> Self {
         let place = [start as u64, end as u64, eh_frame_hdr as u64];
-        let hash = hash(hash(0, &place), first_words(start)?);
         // Zero marks a free slot.
-        Some(Self { start, end, eh_frame_hdr, identity: hash | 1 })
+        Self { start, end, header, eh_frame_hdr, identity: hash(hash(0, &place), words) | 1 }
     }
 
     /// What tells it from every other module that lies or lay there.
@@ -121,7 +173,7 @@ impl Module {
     pub(super) fn image(&self) -> Option<Image> {
         // SAFETY: the module is loaded, since an address of running code was found in it, and stays so
         // for as long as that code runs.
-        unsafe { Image::at(self.start) }
+        unsafe { Image::at(self.header) }
     }
 
     fn contains(&self, address: usize) -> bool {
@@ -152,6 +204,7 @@ const KNOWN_SLOTS: usize = 512;
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
+    header: AtomicUsize,
     eh_frame_hdr: AtomicUsize,
     /// Written last, 0 while the slot is free.
     identity: AtomicU64,
@@ -170,6 +223,7 @@ impl Slot {
         Self {
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
+            header: AtomicUsize::new(0),
             eh_frame_hdr: AtomicUsize::new(0),
             identity: AtomicU64::new(0),
         }
@@ -181,6 +235,7 @@ impl Slot {
         (identity != 0).then(|| Module {
             start: self.start.load(Relaxed),
             end: self.end.load(Relaxed),
+            header: self.header.load(Relaxed),
             eh_frame_hdr: self.eh_frame_hdr.load(Relaxed),
             identity,
         })
@@ -190,6 +245,7 @@ impl Slot {
         self.identity.store(0, Relaxed);
         self.start.store(module.start, Relaxed);
         self.end.store(module.end, Relaxed);
+        self.header.store(module.header, Relaxed);
         self.eh_frame_hdr.store(module.eh_frame_hdr, Relaxed);
         self.identity.store(module.identity, Release);
     }
@@ -203,7 +259,7 @@ impl Slot {
 fn find_known(address: usize) -> Option<Module> {
     let noted = KNOWN.iter().filter_map(Slot::module).find(|module| module.contains(address))?;
     // The identity, computed anew, also sorts out a slot that changed while it was read.
-    Module::new(noted.start, noted.end, noted.eh_frame_hdr).filter(|module| *module == noted)
+    Module::new(noted.start, noted.end, noted.header, noted.eh_frame_hdr).filter(|module| *module == noted)
 }
 
 fn is_known(module: &Module) -> bool {
