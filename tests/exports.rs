@@ -76,7 +76,6 @@ fn what_every_program_runs_lies_in_the_first_window_of_code() {
         "central13give_to_spans",
         "central14trim_transfers",
         "pages10alloc_span",
-        "pages9free_span",
         "12commit_array",
         "maintenance4look",
         "12usable_bytes",

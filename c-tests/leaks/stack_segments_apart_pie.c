@@ -1,5 +1,5 @@
-// Proves that stacks go through a position-independent program whose segments lie apart, as those of programs linked for huge
-// pages do; the dynamic linker knows each as a module of its own, most of them without headers.
+// Proves that stacks go through a position-independent program whose segments lie apart, as those of programs linked
+// for huge pages do; the dynamic linker knows each as a module of its own, most of them without headers.
 // reports: text
 // flags: -pie -fPIE -Wl,-z,max-page-size=0x200000
 // expect-exit: 23

@@ -138,23 +138,30 @@ pub(crate) fn alloc_layout(bytes: usize, align: usize, zeroed: bool) -> *mut u8 
         }
         return object.ptr();
     }
-    // Memory that can't hold an aligned pointer need not be searched for one.
-    alloc_slow(Request { bytes, align, class, zeroed, noscan: align < align_of::<usize>() })
+    alloc_layout_slow(bytes, align, zeroed)
 }
 
 /// A packed object for a Rust layout. Not inline: the other sizes' way needs no frame, and this one some registers.
 #[inline(never)]
 fn alloc_packed(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
-    match tiny::alloc_fast(bytes, align) {
-        Some(object) => {
-            if zeroed {
-                // SAFETY: an object of `bytes` that nobody else has.
-                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
-            }
-            object.ptr()
-        }
-        None => alloc_slow(Request { bytes, align, class: TINY_PAGES, zeroed, noscan: true }),
+    let Some(object) = tiny::alloc_fast(bytes, align) else {
+        // Jumped to, not called, so that the program's stacks are the same for all sizes.
+        return alloc_layout_slow(bytes, align, zeroed);
+    };
+    if zeroed {
+        // SAFETY: an object of `bytes` that nobody else has.
+        unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
     }
+    object.ptr()
+}
+
+/// [`alloc_layout`] by the slow path.
+#[cold]
+#[inline(never)]
+fn alloc_layout_slow(bytes: usize, align: usize, zeroed: bool) -> *mut u8 {
+    // Memory that can't hold an aligned pointer need not be searched for one.
+    let noscan = align < align_of::<usize>();
+    alloc_slow(Request { bytes, align, class: class_of_layout(bytes, align), zeroed, noscan })
 }
 
 /// Frees an object of a Rust layout.

@@ -256,6 +256,23 @@ mod tests {
         );
     }
 
+    /// Nothing else would show if it were never taken.
+    #[test]
+    fn the_fast_path_carves_and_frees() {
+        assert!(alloc(4, 4).is_some_and(|object| {
+            free(object, Operation::Free);
+            true
+        }));
+        if mcache::mode() == crate::CacheMode::LockedShards {
+            return;
+        }
+        // The CPU may change or be stopped, and its block be used up.
+        let carved = (0..1000).find_map(|_| alloc(4, 4).and_then(|_| alloc_fast(4, 4)));
+        let object = carved.expect("the fast path has never been taken");
+        assert!(is_live(object));
+        assert_eq!(free_fast(object, Operation::Free), None);
+    }
+
     #[test]
     fn nothing_fits_into_no_block() {
         assert_eq!(Carving::NONE.carve(1, 1), None);

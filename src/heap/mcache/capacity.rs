@@ -1,7 +1,7 @@
 //! How many objects a CPU's stacks may hold: more for classes that miss, within a budget in bytes.
 //!
 //! A class begins with no capacity. A miss of an allocation doubles it, until the CPU's budget is
-//! spent; then other classes that have not missed lately give up room, first what is unused, then
+//! spent; then, if it pays, other classes that have not missed lately give up room, first what is unused, then
 //! objects. So what a CPU holds follows what the program does on it, and 10,000 threads on two CPUs hold
 //! no more than two CPUs' worth.
 //!
@@ -42,7 +42,7 @@ const FREE_OBJECTS: usize = 8;
 /// … of no more bytes.
 const FREE_BYTES: usize = 256 << 10;
 
-/// Misses of a class within about [`WINDOW_MILLISECONDS`] that are worth a KiB more: a miss takes some fifty
+/// Misses of a class within about [`WINDOW_NANOSECONDS`] that are worth a KiB more: a miss takes some fifty
 /// nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
 const MISSES_PER_KIB: usize = 4;
 /// After so long, half as many misses count.
@@ -321,12 +321,12 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
     }
 }
 
-/// Objects to ask for when a stack of `capacity` is empty: the one that was missed and as many as fill half of it.
+/// Objects to ask for when a stack of `capacity` is empty: about half of it, the one that was missed included.
 ///
-/// For small objects a multiple of eight, so that what two CPUs get of a fresh span shares no cache line: with one more,
-/// each batch would end in the middle of one, and the CPUs' writes to the objects there would meet for good.
+/// Where that are many, as of small objects, a multiple of eight, so that what two CPUs get of a fresh span shares no
+/// cache line: or each batch would end in the middle of one, and the CPUs' writes to the objects there meet for good.
 pub(super) fn wanted_at(capacity: usize) -> usize {
-    if capacity >= 16 { capacity / 2 } else { capacity / 2 + 1 }
+    if capacity >= 16 { (capacity / 2) & !7 } else { capacity / 2 + 1 }
 }
 
 /// Objects that leave a stack at once.

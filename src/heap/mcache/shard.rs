@@ -134,7 +134,10 @@ pub(super) fn free(class: usize, object: Addr) {
         if locked.slab.push(class, object) {
             return true;
         }
-        surplus = locked.slab.pop_batch(class, &mut batch[..central::batch_of(class)]);
+        // As in `free_miss`.
+        if central::batch_of(class) > central::MIN_BATCH {
+            surplus = locked.slab.pop_batch(class, &mut batch[..central::batch_of(class)]);
+        }
         locked.slab.push(class, object)
     });
     central::give(class, &batch[..surplus]);

@@ -6,8 +6,8 @@
 //! * reading `/proc/self/maps` otherwise, once per module: `dl_iterate_phdr` takes the loader's lock, for
 //!   which a thread must not wait inside `malloc`.
 //!
-//! glibc knows a file whose segments lie apart, as those of large executables linked for huge pages do, as one module
-//! for each segment. Their headers are those of the file.
+//! glibc knows a program whose segments lie apart, as those of large ones linked for huge pages do, as one module for
+//! each segment. Their headers are those of the program. (Of a library the holes are mapped, too.)
 //!
 //! Rules are remembered by address, and `dlclose` can give an address a new meaning. So the modules for
 //! which rules were remembered are remembered too, by an identity: where the module lies, and its first
@@ -29,14 +29,14 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A loaded module, or a segment of one.
+/// A loaded module, or a segment of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Module {
     /// Its first address.
     pub(super) start: usize,
     /// One past its last.
     pub(super) end: usize,
-    /// Where its headers lie: the first address, but for a segment of one with gaps.
+    /// Where its headers lie: the first address, but for segments of a program with gaps.
     pub(super) header: usize,
     /// Address of `.eh_frame_hdr`, 0 if it has none.
     pub(super) eh_frame_hdr: usize,
@@ -46,15 +46,22 @@ pub(super) struct Module {
 
 /// The lock-free finder's address, 0 where the C library has none.
 static FINDER: AtomicUsize = AtomicUsize::new(0);
-/// Where the kernel says that the program's headers lie, to the page.
+/// Where the program's headers lie, 0 if they are not found.
 static PROGRAM: AtomicUsize = AtomicUsize::new(0);
+/// The dynamic linker's record of the program, 0 if it is not found.
+static PROGRAM_MAP: AtomicUsize = AtomicUsize::new(0);
 
 /// Finds out which way modules are found. Before it is called, `/proc/self/maps` is read.
 pub(super) fn init() {
-    // SAFETY: reads the auxiliary vector, which needs neither locks nor memory.
-    let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
-    PROGRAM.store(headers - headers % elf::PAGE_BYTES, Relaxed);
     FINDER.store(dl_find_object_address(), Relaxed);
+    // SAFETY: both read the auxiliary vector, which needs neither locks nor memory.
+    let (headers, entry) = unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_ENTRY)) };
+    let program = headers as usize & !(elf::PAGE_BYTES - 1);
+    // SAFETY: the program stays mapped.
+    if program != 0 && unsafe { Image::at(program) }.is_some() {
+        PROGRAM_MAP.store(link_map_at(entry as usize).unwrap_or(0), Relaxed);
+        PROGRAM.store(program, Relaxed);
+    }
 }
 
 /// How modules are found, in words.
@@ -83,35 +90,14 @@ struct Found([usize; 16]);
 fn find_by(finder: usize, address: usize) -> Option<Module> {
     let Found([_, start, end, link_map, eh_frame_hdr, ..]) = look_up(finder, address)?;
     let words = first_words(start)?;
-    if words[0] as u32 == ELF_MAGIC {
-        return Some(Module::with_words(start, end, start, eh_frame_hdr, words));
+    if words[0] as u32 != ELF_MAGIC && link_map != 0 && link_map == PROGRAM_MAP.load(Relaxed) {
+        return Module::new(start, end, PROGRAM.load(Relaxed), eh_frame_hdr);
     }
-    Module::new(start, end, header_of(start, link_map), eh_frame_hdr)
+    Some(Module::with_words(start, end, start, eh_frame_hdr, words))
 }
 
 /// The first four bytes of a file's header.
 const ELF_MAGIC: u32 = u32::from_le_bytes(*b"\x7fELF");
-
-/// Where the headers lie of a file of which the dynamic linker found a segment without them from `start` on.
-#[cold]
-fn header_of(start: usize, link_map: usize) -> usize {
-    /// Where `struct link_map` of <link.h> has what to add to the file's addresses, and the module before, in words.
-    const BIAS: usize = 0;
-    const PREVIOUS: usize = 4;
-    if link_map == 0 {
-        return start;
-    }
-    let word = |number: usize| {
-        let words = core::ptr::with_exposed_provenance::<usize>(link_map);
-        // SAFETY: the record of a loaded module, of which code is running, begins with five words.
-        unsafe { words.add(number).read() }
-    };
-    // Files begin with address zero, but for programs that are bound to an address. The program is the first module.
-    let program = if word(PREVIOUS) == 0 { PROGRAM.load(Relaxed) } else { 0 };
-    // SAFETY: modules are mapped by pages, and this one stays while its code runs.
-    let is_header = |&at: &usize| at != 0 && unsafe { Image::at(at) }.is_some();
-    [word(BIAS), program].into_iter().find(is_header).unwrap_or(start)
-}
 
 fn look_up(finder: usize, address: usize) -> Option<Found> {
     type Finder = unsafe extern "C" fn(usize, *mut Found) -> libc::c_int;
@@ -184,14 +170,15 @@ impl Module {
 /// Words of a module that make its identity: headers and build id lie in the first kilobyte.
 const IDENTITY_WORDS: usize = 1024 / size_of::<u64>();
 
-/// The first kilobyte of a module.
+/// The first kilobyte of the page that a module begins in.
 fn first_words(start: usize) -> Option<&'static [u64; IDENTITY_WORDS]> {
-    if !start.is_multiple_of(size_of::<u64>()) || !probe::is_readable(start) {
+    let page = start & !(elf::PAGE_BYTES - 1);
+    if !probe::is_readable(page) {
         return None;
     }
     // SAFETY: modules are mapped by pages, so the kilobyte can be read if its first word can. The module
     // is in use, hence stays mapped, or at least was a moment ago; nobody writes to its headers.
-    Some(unsafe { &*core::ptr::with_exposed_provenance(start) })
+    Some(unsafe { &*core::ptr::with_exposed_provenance(page) })
 }
 
 fn hash(seed: u64, words: &[u64]) -> u64 {
