@@ -114,6 +114,7 @@ programs! {
         option_exitcode_both
         option_lsan
         option_max_leaks
+        option_out_of_range
         option_suppressions
         option_suppressions_all
         option_suppressions_kinds
