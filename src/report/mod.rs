@@ -81,8 +81,9 @@ impl<'a> Session<'a> {
             .or_else(|| self.suppressions.find(names(&self.symbolizer.brief_stack(id, stack))))
     }
 
-    /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for.
-    pub(crate) fn write(&mut self, report: &LeakReport<'_>) {
+    /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for. Whether there
+    /// was anything to write.
+    pub(crate) fn write(&mut self, report: &LeakReport<'_>) -> bool {
         let options = self.options;
         let mut listed: Vec<&Group<'_>> = report
             .groups
@@ -105,7 +106,7 @@ impl<'a> Session<'a> {
             rules: self.suppressions.used().collect(),
         };
         // Last, so that little can go wrong with the file open.
-        let mut output = Output::open(options.log_path, report.pid, options.append);
+        let mut output = Output::new(options.log_path, report.pid, options.append);
         match options.format {
             Format::Text => {
                 // Writing to an `Output` never fails: it keeps its error for the end.
@@ -113,7 +114,7 @@ impl<'a> Session<'a> {
             }
             Format::Json => output.write_bytes(&json::document(&view)),
         }
-        output.finish();
+        output.finish()
     }
 }
 

@@ -12,6 +12,7 @@ mod compile;
 mod directives;
 #[path = "../c_tests/launch.rs"]
 mod launch;
+mod log_files;
 #[path = "../c_tests/mode.rs"]
 mod mode;
 #[path = "../c_tests/reports.rs"]
