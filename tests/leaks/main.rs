@@ -116,6 +116,8 @@ programs! {
         option_lsan
         option_max_leaks
         option_out_of_range
+        option_stack_depth
+        option_stack_depth_lsan
         option_suppressions
         option_suppressions_all
         option_suppressions_kinds
