@@ -6,9 +6,12 @@
 //! A value ends at the next `:`, so the name of a file given here can't hold one (in `LSAN_OPTIONS` it can,
 //! in quotes).
 
-use crate::sys::{auxv, file, message::say};
-use core::ffi::CStr;
+pub(crate) mod environment;
+mod values;
+
+use crate::sys::{auxv, message::say};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+pub(crate) use values::Values;
 
 /// How an option's value is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,12 +47,26 @@ pub(crate) struct OptionInfo {
     pub(crate) default: &'static str,
     /// How a value is written.
     pub(crate) unit: Unit,
+    /// Which of the numbers written so it takes.
+    pub(crate) values: Values,
     /// What it does, for `help=1` and the README.
     pub(crate) meaning: &'static str,
 }
 
+/// The longest time of an option, some 31 years: in nanoseconds and added to a clock it is still a 64-bit number.
+const MOST_SECONDS: usize = 1_000_000_000;
+
+macro_rules! any_or {
+    () => {
+        Values::Any
+    };
+    ($values:expr) => {
+        $values
+    };
+}
+
 macro_rules! options {
-    ($($id:ident $name:literal = $default:literal, $unit:expr, $meaning:literal;)*) => {
+    ($($id:ident $name:literal = $default:literal, $unit:expr $(, in $values:expr)?, $meaning:literal;)*) => {
         /// Every option, in the table's order.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[allow(missing_docs)]
@@ -57,7 +74,13 @@ macro_rules! options {
 
         /// The table of options.
         pub(crate) static TABLE: &[OptionInfo] = &[
-            $(OptionInfo { name: $name, default: $default, unit: $unit, meaning: $meaning }),*
+            $(OptionInfo {
+                name: $name,
+                default: $default,
+                unit: $unit,
+                values: any_or!($($values)?),
+                meaning: $meaning,
+            }),*
         ];
 
         static VALUES: [AtomicUsize; TABLE.len()] = [
@@ -83,7 +106,7 @@ options! {
     ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
     Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";
     DetectLeaks "detect_leaks" = "1", Unit::Flag, "0 turns leak=1 off again (LSAN_OPTIONS of a program may)";
-    ExitCode "exitcode" = "23", Unit::Count, "exit status if blocks are definitely or indirectly lost; 0 keeps the program's own";
+    ExitCode "exitcode" = "23", Unit::Count, in Values::Between(0, 255), "exit status if blocks are definitely or indirectly lost; 0 keeps the program's own";
     Report "report" = "text", Unit::Word(&["text", "json"]), "format of leak reports";
     LogPath "log_path" = "", Unit::Text, "write leak reports to this file, with '.' and the process number appended (or %p in the name); stderr and stdout are words";
     Suppressions "suppressions" = "", Unit::Text, "file of suppressions, a leak:PATTERN a line";
@@ -100,15 +123,15 @@ options! {
     UseUnaligned "use_unaligned" = "0", Unit::Flag, "pointers at addresses that are no multiple of 8 count too";
     LeakAtExit "leak_at_exit" = "1", Unit::Flag, "check when the program ends";
     CheckOnQuickExit "check_on__exit" = "0", Unit::Flag, "check also when the program ends by _exit";
-    LeakSignal "leak_signal" = "0", Unit::Count, "number of a signal that starts a check; 0 is none";
-    LeakInterval "leak_interval" = "0", Unit::Seconds, "check this often; 0 is never";
+    LeakSignal "leak_signal" = "0", Unit::Count, in Values::Signal, "number of a signal that starts a check; 0 is none";
+    LeakInterval "leak_interval" = "0", Unit::Seconds, in Values::Between(0, MOST_SECONDS), "check this often; 0 is never";
     LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
     OnlyNew "leak_new" = "0", Unit::Flag, "checks report only what none before them has";
     Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
     Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
-    StackDepth "stack_depth" = "30", Unit::Count, "frames kept of the stack that allocates an object, 1 to 128";
-    LeakWorkers "leak_workers" = "0", Unit::Count, "threads that mark; 0 takes one for each CPU, up to 8";
-    StopTimeout "stop_timeout" = "1000", Unit::Milliseconds, "how long to wait for all threads to stop";
+    StackDepth "stack_depth" = "30", Unit::Count, in Values::Between(1, 128), "frames kept of the stack that allocates an object, 1 to 128";
+    LeakWorkers "leak_workers" = "0", Unit::Count, in Values::Between(0, 64), "threads that mark; 0 takes one for each CPU, up to 8";
+    StopTimeout "stop_timeout" = "1000", Unit::Milliseconds, in Values::Between(0, 1000 * MOST_SECONDS), "how long to wait for all threads to stop";
     Verbosity "verbosity" = "0", Unit::Count, "1 says more: a report also if nothing is lost, unknown keys in LSAN_OPTIONS";
 }
 
@@ -317,14 +340,20 @@ fn assign(i: usize, value: &'static [u8]) {
     let option = &TABLE[i];
     let number = match option.unit {
         Unit::Text => pack(copy(value)),
-        unit => parse(value, unit),
+        unit => parse(value, unit).filter(|&number| option.values.has(number)),
     };
     match number {
         Some(number) => {
             VALUES[i].store(number, Relaxed);
             GIVEN[i].store(true, Relaxed);
         }
-        None => say!("BESOM_OPTIONS: bad value '{}' for {}: {}", Ascii(value), option.name, option.unit),
+        None => say!(
+            "BESOM_OPTIONS: bad value '{}' for {}: {}{}",
+            Ascii(value),
+            option.name,
+            option.unit,
+            option.values
+        ),
     }
 }
 
@@ -375,56 +404,6 @@ impl core::fmt::Display for Ascii<'_> {
     }
 }
 
-/// The environment, also before libc has set `environ`.
-pub(crate) mod environment {
-    use super::*;
-
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-
-    /// Bytes of `/proc/self/environ` read when libc has no environment yet.
-    const COPY_BYTES: usize = 32 << 10;
-
-    /// The value of a variable, or `None` if it is not set.
-    pub(crate) fn variable(name: &[u8]) -> Option<&'static [u8]> {
-        // SAFETY: libc owns the variable; at start-up, when this is called, no other thread changes it.
-        let block = unsafe { environ };
-        if block.is_null() { from_proc(name) } else { from_block(block, name) }
-    }
-
-    fn from_block(mut block: *const *const libc::c_char, name: &[u8]) -> Option<&'static [u8]> {
-        loop {
-            // SAFETY: the block is an array of pointers that ends with a null one, which stops the loop.
-            let entry = unsafe { *block };
-            if entry.is_null() {
-                return None;
-            }
-            // SAFETY: every entry before the null one is a C string that lives as long as the process.
-            if let Some(value) = value_of(unsafe { CStr::from_ptr(entry) }.to_bytes(), name) {
-                return Some(value);
-            }
-            // SAFETY: the entry was not the last.
-            block = unsafe { block.add(1) };
-        }
-    }
-
-    fn value_of(entry: &'static [u8], name: &[u8]) -> Option<&'static [u8]> {
-        entry.strip_prefix(name)?.strip_prefix(b"=")
-    }
-
-    fn from_proc(name: &[u8]) -> Option<&'static [u8]> {
-        static COPY: crate::sync::Mutex<[u8; COPY_BYTES]> =
-            crate::sync::Mutex::new(crate::sync::Rank::Leaf, [0; COPY_BYTES]);
-        let mut copy = COPY.lock();
-        let len = file::File::open(c"/proc/self/environ").ok()?.read_all(&mut copy[..COPY_BYTES - 1]).len();
-        // SAFETY: the copy is static and written only here, before anybody holds a reference into it: a
-        // second call finds the same bytes again, because the kernel's block is fixed at exec.
-        let text: &'static [u8] = unsafe { core::slice::from_raw_parts(copy.as_ptr(), len) };
-        text.split(|&b| b == 0).find_map(|entry| value_of(entry, name))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -441,6 +420,24 @@ mod tests {
         assert_eq!(parse(b"auto", Unit::Bytes), None);
         assert_eq!(parse(b"always", Key::Thp.info().unit), Some(2));
         assert_eq!(parse(b"", Unit::Count), None);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_ignored() {
+        read(b"max_leaks=x:leak_interval=1000000001:stop_timeout=18446744073709551615");
+        assert_eq!([get(Key::MaxLeaks), get(Key::LeakInterval), get(Key::StopTimeout)], [0, 0, 1000]);
+        assert!(!is_given(Key::LeakInterval) && !is_given(Key::StopTimeout));
+        let has = |key: Key, number| key.info().values.has(number);
+        assert!(has(Key::ExitCode, 0) && has(Key::ExitCode, 255) && !has(Key::ExitCode, 256));
+        assert!(has(Key::StackDepth, 128) && !has(Key::StackDepth, 0) && !has(Key::StackDepth, 129));
+    }
+
+    #[test]
+    fn defaults_are_in_range() {
+        for option in TABLE.iter().filter(|option| option.unit != Unit::Text) {
+            let default = parse(option.default.as_bytes(), option.unit).unwrap();
+            assert!(option.values.has(default), "{}", option.name);
+        }
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! What `benches/unwind.rs` measures, which lies outside of the crate. No part of the interface.
 
 use super::{capture, depot};
-use crate::config::{self, Key};
 
 /// Prepares for the other functions, which are to capture `depth` frames.
 pub fn init(depth: usize) {
-    config::set(Key::StackDepth, depth);
-    capture::init();
+    capture::init_to(depth);
 }
 
 /// Captures the caller's stack and returns how many frames it has.

@@ -114,6 +114,8 @@ struct Result {
     lost: usize,
     forgotten: usize,
     workers: usize,
+    /// Whether the report had anything to say.
+    wrote: bool,
     failed: bool,
 }
 
@@ -207,7 +209,11 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
         }
     };
     GENERATION.fetch_add(1, Relaxed);
-    HAS_REPORTED.store(true, Relaxed);
+    // Who failed may have written before. A file that none of this process's checks has begun may be there from a
+    // process that had its number: the first that writes must not go on with that.
+    if result.is_none_or(|result| result.wrote) {
+        HAS_REPORTED.store(true, Relaxed);
+    }
     result.map(|result| {
         let reclaimed = remember(&result, &lost_list);
         if config::is_on(Key::Trace) {
@@ -384,7 +390,7 @@ fn try_work(
     notes.unread |= objects.frozen().has_unread();
     let mut not_seen = not_seen(world, notes);
     not_seen.extend(limits(forgotten));
-    write_report(&mut session, totals, &groups, &not_seen);
+    result.wrote = write_report(&mut session, totals, &groups, &not_seen);
     times.note(Phase::Report);
     Ok(())
 }
@@ -487,7 +493,7 @@ fn remember(result: &Result, list: &LostList) -> usize {
     freed
 }
 
-fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_seen: &[String]) {
+fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_seen: &[String]) -> bool {
     let groups: Vec<Group<'_>> = groups
         .iter()
         .map(|(&GroupKey { stack, kind }, lost)| Group {
@@ -510,7 +516,7 @@ fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_
         totals,
         not_seen: &not_seen,
         groups: &groups,
-    });
+    })
 }
 
 /// What the check could not look at, a sentence each.

@@ -72,17 +72,20 @@ fn is_known(name: &[u8]) -> bool {
 }
 
 fn assign(key: Key, item: Item, source: &str) {
-    let number = match key.info().unit {
+    let option = key.info();
+    let number = match option.unit {
         Unit::Text => return set_text(key, item.value),
         Unit::Flag => flag(item.value),
         _ => number(item.value),
     };
+    let (value, name) = (Ascii(item.value), Ascii(item.name));
     match number {
-        Some(number) => {
+        Some(number) if option.values.has(number) => {
             config::set(key, number);
             config::mark_given(key);
         }
-        None => say!("{source}: bad value '{}' for {}", Ascii(item.value), Ascii(item.name)),
+        Some(_) => say!("{source}: bad value '{value}' for {name}: {}{}", option.unit, option.values),
+        None => say!("{source}: bad value '{value}' for {name}"),
     }
 }
 
@@ -159,6 +162,13 @@ mod tests {
         assert_eq!(items("word:a='open"), [("word", ""), ("a", "open")]);
         assert_eq!(items("a=x'y'"), [("a", "x'y'")]);
         assert_eq!(items(""), []);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_ignored() {
+        apply(b"exitcode=256:malloc_context_size=0", "test");
+        assert!(!config::is_given(Key::ExitCode) && !config::is_given(Key::StackDepth));
+        assert_eq!(config::get(Key::ExitCode), 23);
     }
 
     #[test]

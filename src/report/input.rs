@@ -193,6 +193,8 @@ pub(crate) struct ReportOptions<'a> {
     pub(crate) program_suppressions: &'a [u8],
     /// Whether to list the suppressions that matched.
     pub(crate) print_suppressions: bool,
+    /// How many calls of the program to show of a stack at most.
+    pub(crate) stack_depth: usize,
     /// How many groups to list at most; 0 is all.
     pub(crate) max_leaks: usize,
     /// Whether to list every block.
@@ -213,6 +215,7 @@ impl ReportOptions<'static> {
             suppressions: config::text(Key::Suppressions),
             program_suppressions: &[],
             print_suppressions: config::is_on(Key::PrintSuppressions),
+            stack_depth: config::get(Key::StackDepth),
             max_leaks: config::get(Key::MaxLeaks),
             report_objects: config::is_on(Key::ReportObjects),
             show_reachable: config::is_on(Key::ShowReachable),

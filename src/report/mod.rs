@@ -34,6 +34,8 @@ pub(crate) use input::{Amount, Format, Group, Kind, LeakReport, ReportOptions, S
 use crate::config::Ascii;
 use crate::leak::suppress::{FrameNames, Suppressions};
 use crate::sys::message::say;
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, btree_map::Entry};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use output::Output;
@@ -55,7 +57,7 @@ impl<'a> Session<'a> {
         let rules = read_suppressions(options.suppressions);
         Self {
             options,
-            symbolizer: Symbolizer::new(seen),
+            symbolizer: Symbolizer::new(seen).with_depth(options.stack_depth),
             suppressions: Suppressions::new(rules, options.program_suppressions),
         }
     }
@@ -81,14 +83,37 @@ impl<'a> Session<'a> {
             .or_else(|| self.suppressions.find(names(&self.symbolizer.brief_stack(id, stack))))
     }
 
-    /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for.
-    pub(crate) fn write(&mut self, report: &LeakReport<'_>) {
+    /// The groups as they are shown: those that differ only in frames beyond the depth are one.
+    fn merged<'g>(&mut self, groups: impl Iterator<Item = &'g Group<'g>>) -> Vec<Merged<'g>> {
+        let mut merged: BTreeMap<_, Merged<'g>> = BTreeMap::new();
+        for group in groups {
+            let stack = self.symbolizer.shown(group.id, group.stack);
+            let calls = stack.iter().map(|&address| self.symbolizer.identity(group.id, address));
+            match merged.entry((group.kind, calls.collect::<Vec<_>>())) {
+                Entry::Vacant(place) => {
+                    place.insert((Group { stack, ..*group }, Cow::Borrowed(group.objects)));
+                }
+                Entry::Occupied(place) => {
+                    let (sum, objects) = place.into_mut();
+                    sum.amount = sum.amount.plus(group.amount);
+                    objects.to_mut().extend_from_slice(group.objects);
+                }
+            }
+        }
+        merged.into_values().collect()
+    }
+
+    /// Writes the report. Groups of kind `Suppressed` are not listed, reachable ones only if asked for. Whether there
+    /// was anything to write.
+    pub(crate) fn write(&mut self, report: &LeakReport<'_>) -> bool {
         let options = self.options;
-        let mut listed: Vec<&Group<'_>> = report
-            .groups
-            .iter()
-            .filter(|group| group.kind.is_lost() || (options.show_reachable && group.kind == Kind::Reachable))
-            .collect();
+        let asked = |group: &&Group<'_>| {
+            group.kind.is_lost() || (options.show_reachable && group.kind == Kind::Reachable)
+        };
+        let merged = self.merged(report.groups.iter().filter(asked));
+        let groups = merged.iter().map(|(group, objects)| Group { objects, ..*group });
+        let groups: Vec<Group<'_>> = groups.collect();
+        let mut listed: Vec<&Group<'_>> = groups.iter().collect();
         listed.sort_by_key(|group| (Reverse(group.amount.bytes), group.kind, group.id));
         let all = listed.len();
         if options.max_leaks > 0 {
@@ -105,7 +130,7 @@ impl<'a> Session<'a> {
             rules: self.suppressions.used().collect(),
         };
         // Last, so that little can go wrong with the file open.
-        let mut output = Output::open(options.log_path, report.pid, options.append);
+        let mut output = Output::new(options.log_path, report.pid, options.append);
         match options.format {
             Format::Text => {
                 // Writing to an `Output` never fails: it keeps its error for the end.
@@ -113,9 +138,12 @@ impl<'a> Session<'a> {
             }
             Format::Json => output.write_bytes(&json::document(&view)),
         }
-        output.finish();
+        output.finish()
     }
 }
+
+/// A group and the blocks of all those that are part of it.
+type Merged<'a> = (Group<'a>, Cow<'a, [(usize, usize)]>);
 
 /// Applies the suppressions to `report` and writes it; returns the totals after that, by which the exit
 /// status goes.

@@ -4,7 +4,8 @@
 //! to a file of this process: `log_path` with `.` and the process's number behind it, as LeakSanitizer does.
 //! A `%p` in it stands for the number instead, and nothing is put behind it. The file is readable by its
 //! owner only, since it tells addresses and command lines, and never a symbolic link (its name can be
-//! guessed, and its folder is often `/tmp`).
+//! guessed, and its folder is often `/tmp`). It is made when there is something to write: most processes lose
+//! nothing, and a shell script would leave an empty file for every command.
 
 use crate::config::Ascii;
 use crate::sys::message;
@@ -25,34 +26,36 @@ const WAIT_SECONDS: i64 = 10;
 /// A place for a report; text goes in by [`fmt::Write`].
 pub(super) struct Output {
     fd: i32,
+    /// The name of a file that is not open yet, and whether to go on in it.
+    unopened: Option<(Vec<u8>, bool)>,
     /// Keeps the descriptor open.
     _file: Option<File>,
     buffer: Vec<u8>,
+    has_written: bool,
     error: Option<Errno>,
 }
 
 impl Output {
-    /// Opens the place that `log_path` names, to begin it or (`append`) to go on. A file that can't be opened
-    /// is said, and standard error taken.
-    pub(super) fn open(log_path: &[u8], pid: u32, append: bool) -> Self {
-        match log_path {
-            b"" | b"stderr" => Self::to(message::output_fd(), None),
-            b"stdout" => Self::to(libc::STDOUT_FILENO, None),
-            _ => {
-                let path = file_name(log_path, pid);
-                match create(&path, append) {
-                    Ok(file) => Self::to(file.fd(), Some(file)),
-                    Err(Errno(error)) => {
-                        say!("cannot write the leak report to {} (error {error})", Ascii(&path));
-                        Self::to(message::output_fd(), None)
-                    }
-                }
-            }
-        }
+    /// The place that `log_path` names, to be begun or (`append`) gone on with.
+    pub(super) fn new(log_path: &[u8], pid: u32, append: bool) -> Self {
+        let (fd, unopened) = match log_path {
+            b"" | b"stderr" => (message::output_fd(), None),
+            b"stdout" => (libc::STDOUT_FILENO, None),
+            _ => (message::output_fd(), Some((file_name(log_path, pid), append))),
+        };
+        let buffer = Vec::with_capacity(BUFFER_BYTES);
+        Self { fd, unopened, _file: None, buffer, has_written: false, error: None }
     }
 
-    fn to(fd: i32, file: Option<File>) -> Self {
-        Self { fd, _file: file, buffer: Vec::with_capacity(BUFFER_BYTES), error: None }
+    /// Opens the file. One that can't be opened is said, and standard error stays the place.
+    fn open(&mut self) {
+        let Some((path, append)) = self.unopened.take() else { return };
+        match create(&path, append) {
+            Ok(file) => (self.fd, self._file) = (file.fd(), Some(file)),
+            Err(Errno(error)) => {
+                say!("cannot write the leak report to {} (error {error})", Ascii(&path));
+            }
+        }
     }
 
     /// Writes bytes that need not be text.
@@ -63,16 +66,22 @@ impl Output {
         }
     }
 
-    /// Writes what is left, and says so if some of the report is missing.
-    pub(super) fn finish(mut self) {
+    /// Writes what is left, and says so if some of the report is missing. Whether there was anything to write.
+    pub(super) fn finish(mut self) -> bool {
         self.flush();
         if let Some(Errno(error)) = self.error {
             say!("the leak report is incomplete (error {error} on descriptor {})", self.fd);
         }
+        self.has_written
     }
 
     /// Gives up at the first error: a report with holes would mislead.
     fn flush(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        self.open();
+        self.has_written = true;
         let mut rest = &self.buffer[..];
         while self.error.is_none() && !rest.is_empty() {
             match write(self.fd, rest) {
@@ -164,35 +173,37 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let base = String::from(folder.join("log").to_str().unwrap());
         let path = folder.join("log.7");
+        assert!(!Output::new(base.as_bytes(), 7, false).finish());
+        assert!(!path.exists(), "nothing was written");
         for (append, text) in [(false, "lost"), (false, "one\n"), (true, "two\n")] {
-            let mut output = Output::open(base.as_bytes(), 7, append);
+            let mut output = Output::new(base.as_bytes(), 7, append);
             output.write_str(text).unwrap();
             output.finish();
         }
         let large = "x".repeat(3 * BUFFER_BYTES / 2);
-        let mut output = Output::open(base.as_bytes(), 7, true);
+        let mut output = Output::new(base.as_bytes(), 7, true);
         (0..3).for_each(|_| output.write_str(&large).unwrap());
         output.finish();
         let got = fs::read_to_string(&path).unwrap();
         assert!(got.starts_with("one\ntwo\nx") && got.len() == 8 + 3 * large.len());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         symlink(&path, folder.join("log.8")).unwrap();
-        let output = Output::open(base.as_bytes(), 8, false);
+        let output = Output::new(base.as_bytes(), 8, false);
         assert_eq!(output.fd, libc::STDERR_FILENO);
         fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn words_are_descriptors() {
-        assert_eq!(Output::open(b"", 1, false).fd, libc::STDERR_FILENO);
-        assert_eq!(Output::open(b"stderr", 1, false).fd, libc::STDERR_FILENO);
-        assert_eq!(Output::open(b"stdout", 1, false).fd, libc::STDOUT_FILENO);
+        assert_eq!(Output::new(b"", 1, false).fd, libc::STDERR_FILENO);
+        assert_eq!(Output::new(b"stderr", 1, false).fd, libc::STDERR_FILENO);
+        assert_eq!(Output::new(b"stdout", 1, false).fd, libc::STDOUT_FILENO);
     }
 
     #[test]
     fn a_full_disk_is_an_error_not_a_loop() {
         let full = File::open_with(c"/dev/full", libc::O_WRONLY, 0).unwrap();
-        let mut output = Output::to(full.fd(), Some(full));
+        let mut output = Output { fd: full.fd(), _file: Some(full), ..Output::new(b"", 7, false) };
         output.write_bytes(b"text");
         output.flush();
         assert_eq!(output.error, Some(Errno(libc::ENOSPC)));

@@ -47,6 +47,8 @@ pub(super) struct Symbolizer {
     frames: BTreeMap<(usize, Era), Rc<[Frame]>>,
     brief: BTreeMap<(usize, Era), Rc<[Frame]>>,
     own_module: Option<usize>,
+    /// Calls of the program to keep of a stack.
+    depth: usize,
 }
 
 /// What is known of a module.
@@ -76,13 +78,49 @@ impl Symbolizer {
     pub(super) fn with(modules: Modules) -> Self {
         let own_module = modules.find(Self::with as fn(_) -> _ as usize, Era::NOW).map(|place| place.module);
         let (images, frames, brief) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { modules, images, frames, brief, own_module }
+        Self { modules, images, frames, brief, own_module, depth: usize::MAX }
+    }
+
+    /// Keeps at most so many calls of the program of a stack, besom's own not counted.
+    pub(super) fn with_depth(self, depth: usize) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// The calls to keep of stack number `id`: besom's own at the inner end, and of the program's as many as asked for.
+    pub(super) fn shown<'s>(&mut self, id: usize, return_addresses: &'s [usize]) -> &'s [usize] {
+        if return_addresses.len() <= self.depth {
+            return return_addresses;
+        }
+        let own = return_addresses.iter().take_while(|&&address| self.is_own(id, address)).count();
+        let end = own.saturating_add(self.depth).min(return_addresses.len());
+        &return_addresses[..end]
+    }
+
+    /// Whether a call is besom's own, with all that is inlined there.
+    fn is_own(&mut self, id: usize, return_address: usize) -> bool {
+        let address = return_address.saturating_sub(1);
+        let place = self.modules.find(address, self.modules.era(address, id));
+        let Some((number, module)) = place.and_then(|at| Some((at.module, self.modules.get(at.module)?)))
+        else {
+            return false;
+        };
+        match Share::of(&module.path, self.own_module == Some(number)) {
+            Share::Nothing => false,
+            Share::All => true,
+            Share::Some => self.frames(id, return_address).iter().all(|frame| frame.is_own),
+        }
+    }
+
+    /// What tells a call from those of other stacks: its address, and what stood there then.
+    pub(super) fn identity(&self, id: usize, return_address: usize) -> (usize, Era) {
+        (return_address, self.modules.era(return_address.saturating_sub(1), id))
     }
 
     /// The stack of these return addresses, innermost first, without besom's own frames at its inner end. `id`
     /// is its number.
     pub(super) fn stack(&mut self, id: usize, return_addresses: &[usize]) -> Stack {
-        Stack::new(return_addresses.iter().map(|address| self.frames(id, *address)).collect())
+        let shown = self.shown(id, return_addresses);
+        Stack::new(shown.iter().map(|address| self.frames(id, *address)).collect())
     }
 
     /// The functions that hold the call before `return_address` in stack number `id`, innermost first; never
@@ -102,7 +140,8 @@ impl Symbolizer {
     /// information: enough for rules on modules and on functions that are not inlined. Modules with Rust's
     /// functions, which are, are read whole.
     pub(super) fn brief_stack(&mut self, id: usize, return_addresses: &[usize]) -> Stack {
-        Stack::new(return_addresses.iter().map(|address| self.brief_frames(id, *address)).collect())
+        let shown = self.shown(id, return_addresses);
+        Stack::new(shown.iter().map(|address| self.brief_frames(id, *address)).collect())
     }
 
     fn brief_frames(&mut self, id: usize, return_address: usize) -> Rc<[Frame]> {

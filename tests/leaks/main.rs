@@ -12,6 +12,7 @@ mod compile;
 mod directives;
 #[path = "../c_tests/launch.rs"]
 mod launch;
+mod log_files;
 #[path = "../c_tests/mode.rs"]
 mod mode;
 #[path = "../c_tests/reports.rs"]
@@ -114,6 +115,9 @@ programs! {
         option_exitcode_both
         option_lsan
         option_max_leaks
+        option_out_of_range
+        option_stack_depth
+        option_stack_depth_lsan
         option_suppressions
         option_suppressions_all
         option_suppressions_kinds

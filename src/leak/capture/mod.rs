@@ -70,8 +70,17 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The most frames that are kept of a stack: 1 KiB of buffer on the stack of whoever allocates.
-pub(crate) const MAX_FRAMES: usize = 128;
+/// The most frames of the program that are kept of a stack: what the option's table allows.
+const MAX_DEPTH: usize = 128;
+
+/// Room for besom's own frames, from [`record`] to the function that the program called. How many there are differs
+/// with that function and what is inlined, so these are kept besides what the option asks for, and the report cuts
+/// what is left over. The built libraries have two to four, and a Rust program its allocator's wrappers; without
+/// optimization there are a dozen.
+const OWN_FRAMES: usize = if cfg!(debug_assertions) { 16 } else { 6 };
+
+/// The most frames that are kept of a stack: about 1 KiB of buffer on the stack of whoever allocates.
+pub(crate) const MAX_FRAMES: usize = MAX_DEPTH + OWN_FRAMES;
 
 /// Frames to keep; 0 until [`init`], so that nothing is captured before.
 static DEPTH: AtomicUsize = AtomicUsize::new(0);
@@ -79,8 +88,13 @@ static DEPTH: AtomicUsize = AtomicUsize::new(0);
 /// Prepares for captures: maps the table of rules, finds out how modules are found, and reads the option
 /// for the depth. Once, at start-up, before the first capture; without memory nothing will be captured.
 pub(crate) fn init() {
+    init_to(config::get(Key::StackDepth).clamp(1, MAX_DEPTH) + OWN_FRAMES);
+}
+
+/// As [`init`], for `depth` frames of whichever kind.
+pub(crate) fn init_to(depth: usize) {
     if engine::init() {
-        DEPTH.store(config::get(Key::StackDepth).clamp(1, MAX_FRAMES), Relaxed);
+        DEPTH.store(depth.min(MAX_FRAMES), Relaxed);
     }
 }
 
@@ -221,8 +235,8 @@ impl Writer<'_> {
 }
 
 /// Captures the calling thread's stack: return addresses, innermost first, as many as the option
-/// `stack_depth` says. The first one lies in the function that called `here`; `skip` leaves out that many
-/// before the first. Empty before [`init`].
+/// `stack_depth` says and room for besom's own. The first one lies in the function that called `here`; `skip`
+/// leaves out that many before the first. Empty before [`init`].
 ///
 /// Each address is that after a call; `address - 1` lies in the call instruction and so in the right
 /// function and line. An instruction that a signal interrupted is the exception.

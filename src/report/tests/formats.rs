@@ -15,6 +15,7 @@ const OPTIONS: ReportOptions<'_> = ReportOptions {
     suppressions: b"",
     program_suppressions: b"",
     print_suppressions: true,
+    stack_depth: 30,
     max_leaks: 0,
     report_objects: false,
     show_reachable: false,

@@ -39,6 +39,38 @@ fn with_report<R>(f: impl FnOnce(&LeakReport<'_>) -> R) -> R {
 }
 
 #[test]
+fn stacks_that_differ_beyond_the_depth_are_one_group() {
+    let folder = Folder::new("whole-depth");
+    let (name, path) = log_path(&folder);
+    let [[strdup], [getenv]] = stacks();
+    let (first, second) = ([strdup, getenv, strdup], [strdup, strdup, getenv]);
+    let group =
+        |kind, stack, id, objects| Group { kind, amount: Amount { bytes: 8, blocks: 1 }, stack, id, objects };
+    let groups = [
+        group(Kind::Definite, &first[..], 1, &[(0x1000, 8)][..]),
+        group(Kind::Definite, &second[..], 2, &[(0x2000, 8)][..]),
+        group(Kind::Indirect, &second[..], 2, &[(0x3000, 8)][..]),
+    ];
+    let report = LeakReport {
+        pid: PID,
+        command: b"demo\0",
+        totals: Totals::default(),
+        not_seen: &[],
+        groups: &groups,
+    };
+    for (stack_depth, expected) in [(1, &[(16, 1, 2), (8, 1, 1)][..]), (2, &[(8, 2, 1); 3][..])] {
+        let format = Format::Json;
+        let options = ReportOptions { stack_depth, report_objects: true, format, ..options(&name) };
+        Session::new(&options, &[]).write(&report);
+        let json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let leaks = json["leaks"].as_array().unwrap();
+        let len = |leak: &Value, list: &str| leak[list].as_array().unwrap().len();
+        let got = leaks.iter().map(|l| (l["bytes"].as_u64().unwrap(), len(l, "stack"), len(l, "objects")));
+        assert_eq!(got.collect::<std::vec::Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn text_lists_the_largest_first_and_names_libc() {
     let folder = Folder::new("whole-text");
     let (name, path) = log_path(&folder);
