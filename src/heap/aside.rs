@@ -23,8 +23,12 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on no object gets a place that one of `words`, which are sorted, points to or into. One list at a
-/// time; another thread may still look at it after [`end`], so that its words are atomic.
-pub(crate) fn begin(words: &'static [AtomicUsize]) {
+/// time.
+///
+/// # Safety
+/// All lists must begin at the same address, in memory as long as the longest of them that is never given back:
+/// another thread may look at it after [`end`], with the length of the list before.
+pub(crate) unsafe fn begin(words: &'static [AtomicUsize]) {
     FIRST.store(words.as_ptr().expose_provenance(), Relaxed);
     COUNT.store(words.len(), Release);
 }
@@ -59,8 +63,7 @@ fn is_among(count: usize, object: Addr, request: &Request) -> bool {
     if bytes > MOST_BYTES {
         return false;
     }
-    // SAFETY: `begin` stored the parts of a static slice. If its successor came in between, the longer list may
-    // be looked for in the other's memory: there is one piece of it, which is as long as the longest.
+    // SAFETY: `begin` stored the parts of a static slice, and by its contract its memory has room for every list.
     let words = unsafe { core::slice::from_raw_parts(Addr(FIRST.load(Relaxed)).ptr::<AtomicUsize>(), count) };
     let next = words.partition_point(|word| word.load(Relaxed) < object.0);
     words.get(next).is_some_and(|word| word.load(Relaxed) - object.0 < bytes)

@@ -63,6 +63,9 @@ impl From<Totals> for Summary {
 /// Looks for leaks now and reports them as at exit; the program goes on. `None` if leak mode is off or the
 /// check could not be made; a line on standard error says which.
 ///
+/// The caller's frame counts as in use as a whole: a pointer that was in one of its variables may still lie there.
+/// [`assert_no_leaks`] runs code in a frame of its own.
+///
 /// Stops all threads for the time of a `fork`. Not for signal handlers.
 pub fn try_check() -> Option<Summary> {
     if !is_on() {
@@ -154,6 +157,9 @@ impl Drop for RootRegion {
 ///
 /// It checks the whole process twice, so other threads should be quiet: `cargo test -- --test-threads=1`. What
 /// is lost is reported on standard error with the stacks that allocated it.
+///
+/// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss.
+/// What was allocated before and is moved into `body` may go on being named by a dead slot of the caller's frame.
 ///
 /// # Panics
 /// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.
