@@ -69,6 +69,17 @@ fn finds_leaks_by_name(profile: &'static str) {
     assert!(said.contains(" in counting::lost_behind_a_wrapper"), "{profile}: {said}");
 }
 
+fn asserts_that_nothing_is_lost(profile: &'static str) {
+    let (output, said) = run(profile, "asserting", "leak=1:leak_at_exit=0");
+    assert_eq!(
+        (output.status.code(), &*output.stdout),
+        (Some(0), &b"each was found\n"[..]),
+        "{profile}: {said}"
+    );
+    assert!(said.contains("40 bytes in 1 block is definitely lost"), "{profile}: {said}");
+    assert!(!said.contains("besom::leak"), "{profile}: a frame of besom's own in:\n{said}");
+}
+
 fn says_that_it_sees_nothing(profile: &'static str) {
     let (output, said) = run(profile, "bystander", "leak=1:verbosity=1");
     assert_eq!(output.status.code(), Some(0), "{profile}: {said}");
@@ -90,6 +101,16 @@ fn leaks_are_found_by_name_in_debug() {
 #[test]
 fn leaks_are_found_by_name_in_release() {
     finds_leaks_by_name("release");
+}
+
+#[test]
+fn assertions_find_every_single_loss_in_debug() {
+    asserts_that_nothing_is_lost("dev");
+}
+
+#[test]
+fn assertions_find_every_single_loss_in_release() {
+    asserts_that_nothing_is_lost("release");
 }
 
 #[test]

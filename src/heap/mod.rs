@@ -6,6 +6,7 @@
 
 pub(crate) mod address_space;
 pub(crate) mod arena;
+pub(crate) mod aside;
 mod backlog;
 mod bootstrap;
 pub(crate) mod central;
@@ -259,10 +260,17 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
-    let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
-    let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
-        Taken::ToNote(object) => object,
-        Taken::Done(object) => return object,
+    let object = loop {
+        let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
+        let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
+            Taken::ToNote(object) => object,
+            Taken::Done(object) => return object,
+        };
+        if !aside::is_named(object, &request) {
+            break object;
+        }
+        // SAFETY: just allocated, and kept from the program.
+        unsafe { aside::put(object) };
     };
     // One call for all, or the same stack of the program's would be two by the frames that it has in here.
     if tracking::note_alloc(object, request.bytes, request.noscan) {

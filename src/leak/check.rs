@@ -14,6 +14,7 @@ use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, Buffer, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
+use super::stale::Stale;
 use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
 use super::trace::{Milliseconds, Phase, Times};
 use super::{capture, depot, frame};
@@ -135,19 +136,29 @@ const BYTES_PER_WORKER: usize = 4 << 20;
 /// Makes a check and returns what it found; `None` if leak mode is off or the check failed, which was said.
 ///
 /// A signal handler that makes one may find that it interrupted the allocator; then the check fails.
+///
+/// Not inlined: its frame is where the search of this stack begins, and everything below is dead.
+#[inline(never)]
 pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     // The first frame of the program's that waits for this; see `frame`.
-    run_for(trigger, caller_of(trigger))
+    run_for(trigger, caller_of(trigger), None)
+}
+
+/// As [`run`] because the program asked, noting the words that lead to no object.
+#[inline(never)]
+pub(crate) fn run_noting(stale: &Stale) -> Option<Totals> {
+    run_for(Trigger::Call, caller_of(Trigger::Call), Some(stale))
 }
 
 /// As [`run`] at the end of the process, when the stack is live from `stack_pointer` on.
 pub(crate) fn run_at_exit(stack_pointer: usize) -> Option<Totals> {
     // Nothing of a frame that made a call lies below its stack pointer.
     let stack_pointer = stack_pointer + stop_world::RED_ZONE_BYTES;
-    run_for(Trigger::Exit, Caller { stack_pointer, registers: None })
+    run_for(Trigger::Exit, Caller { stack_pointer, registers: None }, None)
 }
 
-fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
+#[inline(never)]
+fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Totals> {
     if !super::is_on() {
         return None;
     }
@@ -166,7 +177,7 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
     let _one = CHECKING.lock();
     let mut times = Times::start();
     let lost_list = LostList::new();
-    let kept = Kept { trigger, lost_list: &lost_list };
+    let kept = Kept { trigger, lost_list: &lost_list, stale };
     let signals = lock_heap();
     let world = match stop_world::stop(&stop_options(caller)) {
         Ok(world) => world,
@@ -227,8 +238,8 @@ fn run_for(trigger: Trigger, caller: Caller) -> Option<Totals> {
 /// What of the calling thread is scanned: at exit only what lies above the call of `exit`.
 #[inline(always)]
 fn caller_of(trigger: Trigger) -> Caller {
-    let here = 0usize;
-    let stack_pointer = Addr::of(&raw const here).0;
+    // As below: this frame is in the middle of a call.
+    let stack_pointer = stop_world::stack_pointer() + stop_world::RED_ZONE_BYTES;
     match trigger {
         Trigger::Exit => {
             // That frame is in the middle of a call: nothing of it lies below its stack pointer, and the
@@ -307,6 +318,7 @@ fn unlock_heap(signals: signal::Set) {
 struct Kept<'a> {
     trigger: Trigger,
     lost_list: &'a LostList,
+    stale: Option<&'a Stale>,
 }
 
 fn work(world: &StoppedWorld, place: Place, kept: &Kept<'_>, mut times: Times, result: &mut Result) {
@@ -357,7 +369,7 @@ fn try_work(
     times.note(Phase::Number);
     let workers = if in_place { 1 } else { worker_count(objects.live().0) };
     let unaligned = config::is_on(Key::UseUnaligned);
-    let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?;
+    let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?.noting(kept.stale);
     let cpu_before = time::process_cpu_nanoseconds();
     let mut notes = mark_from_roots(&marker, world, in_place)?;
     result.mark_cpu = time::process_cpu_nanoseconds() - cpu_before;

@@ -23,6 +23,7 @@ pub(crate) mod peek;
 pub(crate) mod roots;
 pub(crate) mod scope;
 pub(crate) mod snapshot;
+mod stale;
 pub(crate) mod stop_world;
 pub(crate) mod suppress;
 mod trace;

@@ -57,6 +57,12 @@ const RUST_NAMES: &[&str] = &[
     "__rg_realloc",
 ];
 
+/// Whether a function is one of those that run the program's code in frames of their own, as
+/// `besom::leak::assert_no_leaks`: not only at the inner end of a stack are they no part of the program.
+pub(super) fn is_around_the_programs(function: &str) -> bool {
+    function.starts_with("besom::leak::api::")
+}
+
 fn is_own(function: &str) -> bool {
     let base = function.split('(').next().unwrap_or(function);
     let last = function.rsplit("::").next().unwrap_or(function);

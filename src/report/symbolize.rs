@@ -10,7 +10,7 @@ use super::dwarf::{Debug, SourceFrame};
 use super::elf::Elf;
 use super::input::SeenModule;
 use super::modules::{Era, Module, Modules, Place};
-use super::own::Share;
+use super::own::{self, Share};
 use super::symbols::Symbols;
 use super::{debug_file, demangle::demangle, files};
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
@@ -337,6 +337,8 @@ impl Stack {
 
     /// The frames to show, innermost first.
     pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> {
-        self.calls.iter().flat_map(|frames| frames.iter()).skip(self.own)
+        self.calls.iter().flat_map(|frames| frames.iter()).skip(self.own).filter(|frame| {
+            !frame.is_own || !frame.function.as_deref().is_some_and(own::is_around_the_programs)
+        })
     }
 }

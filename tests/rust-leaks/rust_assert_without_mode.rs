@@ -2,6 +2,7 @@
 // preload: no the program is built with its allocator
 // expect-exit: 0
 // expect-stderr-has: besom: leak check: leak mode is off; start the program with BESOM_OPTIONS=leak=1
+// expect-stderr-has: leak mode is off: start the program with BESOM_OPTIONS=leak=1
 
 #[global_allocator]
 static ALLOC: besom::Besom = besom::Besom;

@@ -4,7 +4,7 @@ use super::buffers::{Item, Owned, Pool};
 use super::frozen::{Frozen, Hit};
 use super::inside;
 use super::objects::{Color, Objects};
-use crate::leak::snapshot;
+use crate::leak::{snapshot, stale::Stale};
 use crate::sys::cpu;
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,
@@ -35,6 +35,8 @@ pub(crate) struct Marker<'a, F: Frozen> {
     idle: AtomicUsize,
     /// Bytes scanned.
     scanned: AtomicUsize,
+    /// Where to note words that lead to no object, if somebody wants to know.
+    stale: Option<&'a Stale>,
     /// A buffer could not be had: some ranges were not scanned.
     out_of_memory: AtomicBool,
 }
@@ -65,8 +67,14 @@ impl<'a, F: Frozen> Marker<'a, F> {
             active: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             scanned: AtomicUsize::new(0),
+            stale: None,
             out_of_memory: AtomicBool::new(false),
         })
+    }
+
+    /// Notes words that lead to no object in `stale`.
+    pub(crate) fn noting(self, stale: Option<&'a Stale>) -> Self {
+        Self { stale, ..self }
     }
 
     /// Calls `visit` for every word of an object that may be a pointer.
@@ -273,7 +281,12 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     /// Follows a word, if it is a pointer to an object.
     #[inline]
     fn visit(&mut self, word: usize) {
-        let Some(hit) = self.marker.objects.frozen().find(word) else { return };
+        let Some(hit) = self.marker.objects.frozen().find(word) else {
+            if let Some(stale) = self.marker.stale {
+                stale.note(word);
+            }
+            return;
+        };
         if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
             self.marker.objects.prefetch(hit.number);
             let due = self.met[self.next_met].replace(hit);
@@ -283,6 +296,17 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             }
         } else {
             self.marker.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
+            self.note_stale(hit);
+        }
+    }
+
+    /// Notes that a word leads to an object, if the program does not have it.
+    #[inline]
+    fn note_stale(&self, hit: Hit) {
+        if let Some(stale) = self.marker.stale
+            && self.marker.objects.is_first_named(hit.number)
+        {
+            stale.note(hit.start);
         }
     }
 
@@ -303,6 +327,8 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         };
         if is_first {
             self.push_object(hit);
+        } else {
+            self.note_stale(hit);
         }
     }
 

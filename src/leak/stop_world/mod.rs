@@ -29,7 +29,9 @@ mod tasks;
 pub(crate) mod tests;
 
 pub(crate) use silent::name as thread_name;
-pub(crate) use state::{Caller, How, Options, Range, Reason, StopError, ThreadState, save_registers};
+pub(crate) use state::{
+    Caller, How, Options, Range, Reason, StopError, ThreadState, save_registers, stack_pointer,
+};
 pub(crate) use tasks::Source;
 
 use crate::leak::{

@@ -25,6 +25,24 @@ pub(crate) struct Caller {
     pub(crate) registers: Option<Registers>,
 }
 
+/// The stack pointer of the function that this is inlined into. No word of it or of its callers lies below but
+/// for the red zone; a variable's address would not be enough, for others may lie below it.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let stack_pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a register.
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) stack_pointer, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        core::arch::asm!("mov {}, sp", out(reg) stack_pointer, options(nomem, nostack, preserves_flags));
+    }
+    stack_pointer
+}
+
 /// Registers that survive calls: the others are on the stack, if they matter.
 pub(crate) type Registers = [usize; 18];
 
