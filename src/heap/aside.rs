@@ -19,6 +19,10 @@ const MOST_BYTES: usize = 64 << 10;
 /// Where the words begin, and how many there are; none: nothing is avoided.
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are put aside at most: stale words may name the whole of a heap that was freed.
+const MOST_ASIDE_BYTES: usize = 64 << 20;
+/// Bytes that are put aside.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// The object put aside last, which holds the address of the one before; 0: none.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
@@ -33,9 +37,21 @@ pub(crate) unsafe fn begin(words: &'static [AtomicUsize]) {
     COUNT.store(words.len(), Release);
 }
 
+/// Whether anything is put aside.
+pub(super) fn is_any() -> bool {
+    LAST.load(Relaxed) != 0
+}
+
+/// In a child of `fork`, in which the thread that began this may not exist: nothing is avoided. What is put aside is
+/// given back by [`end`] if it does.
+pub(crate) fn forget() {
+    COUNT.store(0, Release);
+}
+
 /// All places may be used again.
 pub(crate) fn end() {
     COUNT.store(0, Release);
+    BYTES.store(0, Relaxed);
     let mut object = LAST.swap(0, Acquire);
     while object != 0 {
         // SAFETY: `put` wrote the word into an object that is nobody else's.
@@ -60,13 +76,18 @@ fn is_among(count: usize, object: Addr, request: &Request) -> bool {
         TINY_PAGES => OBJECT_BYTES[tiny::OWN_CLASS] as usize,
         class => OBJECT_BYTES[class] as usize,
     };
-    if bytes > MOST_BYTES {
+    if bytes > MOST_BYTES || BYTES.load(Relaxed) + bytes > MOST_ASIDE_BYTES {
         return false;
     }
     // SAFETY: `begin` stored the parts of a static slice, and by its contract its memory has room for every list.
     let words = unsafe { core::slice::from_raw_parts(Addr(FIRST.load(Relaxed)).ptr::<AtomicUsize>(), count) };
+    // Another thread may be writing the next list by now: a word that was above may be below when it is read again.
     let next = words.partition_point(|word| word.load(Relaxed) < object.0);
-    words.get(next).is_some_and(|word| word.load(Relaxed) - object.0 < bytes)
+    let is_named = words.get(next).is_some_and(|word| word.load(Relaxed).wrapping_sub(object.0) < bytes);
+    if is_named {
+        BYTES.fetch_add(bytes, Relaxed);
+    }
+    is_named
 }
 
 /// Puts an object aside until [`end`].

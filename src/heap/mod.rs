@@ -119,6 +119,11 @@ pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
     }
 }
 
+/// Whether an address lies in the range in which the heap grows.
+pub(crate) fn may_lie_in(addr: Addr) -> bool {
+    page_map::page_of(addr).is_some()
+}
+
 /// The class of a Rust layout: a pure function, on which [`dealloc_layout`] relies.
 #[inline(always)]
 fn class_of_layout(bytes: usize, align: usize) -> usize {
@@ -264,6 +269,11 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
         let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
         let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
             Taken::ToNote(object) => object,
+            // No memory: what is put aside is free.
+            Taken::Done(object) if object.is_null() && aside::is_any() => {
+                aside::end();
+                continue;
+            }
             Taken::Done(object) => return object,
         };
         if !aside::is_named(object, &request) {

@@ -159,7 +159,8 @@ impl Drop for RootRegion {
 /// is lost is reported on standard error with the stacks that allocated it.
 ///
 /// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss.
-/// What was allocated before and is moved into `body` may go on being named by a dead slot of the caller's frame.
+/// What was allocated before and is moved into `body` may go on being named by a dead slot of the caller's frame, and
+/// so may what takes the place of a block that `body` frees. An assertion within or beside another avoids nothing.
 ///
 /// # Panics
 /// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.

@@ -5,7 +5,7 @@
 //! other keys, and those common to all sanitizers, are known and ignored. Where LeakSanitizer ends the
 //! process on a bad value, a line is said and the value ignored.
 
-use crate::config::{self, Ascii, Key, Unit};
+use crate::config::{self, Ascii, Key, Unit, Values};
 use crate::sys::message::say;
 
 /// LeakSanitizer's keys that have a meaning here. Defaults are the same on both sides.
@@ -77,6 +77,11 @@ fn assign(key: Key, item: Item, source: &str) {
         Unit::Text => return set_text(key, item.value),
         Unit::Flag => flag(item.value),
         _ => number(item.value),
+    };
+    // LeakSanitizer keeps longer stacks: as much of them as there is here.
+    let number = match option.values {
+        Values::Between(_, most) if key == Key::StackDepth => number.map(|number| number.min(most)),
+        _ => number,
     };
     let (value, name) = (Ascii(item.value), Ascii(item.name));
     match number {

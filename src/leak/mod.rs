@@ -128,5 +128,6 @@ pub(crate) unsafe fn after_fork() {
     stop_world::reset_after_fork();
     // SAFETY: this is the child, by the caller's word.
     unsafe { check::reset_after_fork() };
+    stale::reset_after_fork();
     trigger::restart_after_fork();
 }

@@ -5,7 +5,7 @@
 
 use super::own_memory;
 use crate::base::Addr;
-use crate::heap::aside;
+use crate::heap::{self, aside};
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -31,8 +31,11 @@ impl Stale {
         (&all[0], &all[1..])
     }
 
-    /// Notes a word, if there is room.
+    /// Notes a word, if it leads into the heap's range and there is room.
     pub(crate) fn note(&self, word: usize) {
+        if !heap::may_lie_in(Addr(word)) {
+            return;
+        }
         let (count, words) = self.words();
         if count.load(Relaxed) >= MOST {
             return;
@@ -101,6 +104,12 @@ fn sort(words: &[AtomicUsize]) {
 }
 
 static IN_USE: AtomicBool = AtomicBool::new(false);
+
+/// In a child of `fork`, in which the thread that avoids places may not exist.
+pub(super) fn reset_after_fork() {
+    aside::forget();
+    IN_USE.store(false, Relaxed);
+}
 
 /// While it lives, the places are avoided.
 pub(crate) struct Avoided(());

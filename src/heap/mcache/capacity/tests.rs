@@ -151,3 +151,20 @@ fn what_is_asked_for_fills_half_a_stack_by_whole_cache_lines() {
         assert!(capacity < 16 || wanted.is_multiple_of(8) && wanted >= 8, "{capacity}");
     }
 }
+
+/// Lengths of which no power of two is what they may have, and a stack that has lost one place to another class.
+#[test]
+fn some_large_objects_may_wait_whatever_they_pay() {
+    let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
+    for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
+        let (own, stack) = (Own::new(), stack_of(kib));
+        let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack));
+        assert_eq!((free_capacity(stack), grow_to_the_end()), (most, most), "{kib} KiB");
+        own.slab.set_capacity(stack, most - 1);
+        assert_eq!(grow_to_the_end(), most, "{kib} KiB, once more");
+        own.slab.set_capacity(stack, most - 1);
+        own.cache.budget.note_found(stack, EMPTY);
+        grow_for_free_by(&own, stack);
+        assert_eq!(own.slab.read(stack).capacity(stack), most, "{kib} KiB, by a free");
+    }
+}
