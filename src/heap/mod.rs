@@ -269,8 +269,10 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
         let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
         let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
             Taken::ToNote(object) => object,
-            // No memory: what is put aside is free.
-            Taken::Done(object) if object.is_null() && aside::is_any() => {
+            // No memory: what is put aside is free. Not where the heap's locks are held.
+            Taken::Done(object)
+                if object.is_null() && aside::is_any() && !arena::is_active() && !fork::is_holder() =>
+            {
                 aside::end();
                 continue;
             }
