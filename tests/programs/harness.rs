@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -206,6 +207,8 @@ fn run(script: &Path, dir: &Path, mode: &Mode<'_>) -> Outcome {
     if let Some(options) = mode.options {
         command.env("LD_PRELOAD", library()).env("BESOM_OPTIONS", options);
     }
+    // SAFETY: `wait_for_descendants` makes only system calls, as is asked of what runs between fork and exec.
+    unsafe { command.pre_exec(wait_for_descendants) };
     let child = command.spawn().unwrap_or_else(|e| panic!("bash {}: {e}", script.display()));
     let status = wait_or_kill(child);
     let outcome = Outcome { status, stdout: read(&out_path), stderr: read(&err_path) };
@@ -213,6 +216,40 @@ fn run(script: &Path, dir: &Path, mode: &Mode<'_>) -> Outcome {
         fs::remove_dir_all(&work).unwrap_or_else(|e| panic!("{}: {e}", work.display()));
     }
     outcome
+}
+
+/// Puts a process between the test and the script, which ends as the script does, but not before every process that
+/// the script left behind has ended: those still write into the directory, reports in leak mode among it.
+fn wait_for_descendants() -> io::Result<()> {
+    // SAFETY: the process has one thread here; all of these are system calls, and `status` outlives them.
+    unsafe {
+        if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let script = libc::fork();
+        if script < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if script == 0 {
+            return Ok(());
+        }
+        // Or `spawn` would wait for the end of the pipe that tells it of a failed exec.
+        libc::close_range(0, u32::MAX, 0);
+        let (mut status, mut script_status) = (0, 0);
+        loop {
+            match libc::waitpid(-1, &mut status, 0) {
+                -1 if *libc::__errno_location() == libc::EINTR => {}
+                -1 => break,
+                pid if pid == script => script_status = status,
+                _ => {}
+            }
+        }
+        if libc::WIFSIGNALED(script_status) {
+            libc::signal(libc::WTERMSIG(script_status), libc::SIG_DFL);
+            libc::raise(libc::WTERMSIG(script_status));
+        }
+        libc::_exit(libc::WEXITSTATUS(script_status))
+    }
 }
 
 /// Waits for a script; one that hangs is killed with all that it started, and ends by SIGKILL.
