@@ -2,22 +2,20 @@
 
 use std::{env, fs, path::Path};
 
-/// The order of code and data. Where a program touches a page of the file, the kernel maps 64 KiB around it, as far
-/// as the segment goes, and all of that counts as the program's. So the first segment has only the tables that the
-/// dynamic linker reads and the heap's few constants. The second begins with the code of requests and of maintenance,
-/// which fits into its first 64 KiB; that of the start comes behind, with what the reporter needs, ten times as much,
-/// and is given back when the library has started (`abi::own_pages`). Of the data without contents, the few words that
-/// the start writes lie together, before the large tables of which it touches the beginnings. Data begin with a page,
-/// so that they take as few as they can.
+/// The order of code and data. Where a program touches a page of the file, the kernel maps the 64 KiB around it (a
+/// *window*) as far as the segment goes, and all of that counts as the program's. So the first segment has only the
+/// tables that the dynamic linker reads and the heap's few constants. The second begins with the code of maintenance,
+/// which large heaps need, and ends with that of requests, [`REQUESTS`], in the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the requests' code is given
+/// back when the library has started (`abi::own_pages`). Of the data without contents, the few words that the start
+/// writes lie together, before the large tables of which it touches the beginnings. Data begin with a page, so that
+/// they take as few as they can.
 ///
-/// A name that no longer exists costs memory, not function: `c-tests/memory_true.c` notices.
-const CODE: &str = "\
-  .text.besom : ALIGN(65536)
+/// A name that no longer exists costs memory, not function: a test of `tests/exports.rs` notices, and
+/// `c-tests/memory_true.c`.
+const REQUESTS: &str = "\
+  .text.requests : ALIGN(65536)
   {
-    *(.text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9own_pages* .text.*5besom3abi9lifecycle7at_exit*)
-    *(.text.*5besom4heap5pages10alloc_span* .text.*5besom4heap5pages9free_span*)
-    *(.text.*5besom4heap9page_heap5alloc* .text.*5besom4heap9page_heap6driver9alloc_run*)
-    *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
+    *(.text.*5besom3abi9own_pages* .text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit*)
     . = ALIGN(64);
     *(.text.malloc)
     . = ALIGN(64);
@@ -35,14 +33,28 @@ const CODE: &str = "\
     . = ALIGN(64);
     *(.text._ZdlPvm .text._ZdaPvm)
     *(.text.*5besom3abi3cxx8allocate*)
+    *(.text.*5besom4heap7central13give_to_spans* .text.*5besom4heap11maintenance4*)
+    *(.text.*5besom4heap5pages10alloc_span*)
+    *(.text.*5besom4heap9page_heap6driver9alloc_run* .text.*5besom4heap9page_heap5alloc*PageHeap*5alloc*)
+    *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
+  }
+";
+
+/// What is before the code of requests. That of maintenance gets a mapping of its own at the start.
+const MAINTENANCE: &str = "\
+  .text.maintenance : ALIGN(65536)
+  {
+    *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap9page_heap5alloc*)
     *(.text.*5besom4heap13address_space12AddressSpace12commit_array*)
-    *(.text.*5besom4heap11maintenance4*)
-    *(.text.*5besom4heap7central13give_to_spans*)
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
     *(.text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
-    *(.text.*5besom3abi6thread5start* .text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
+  }
+  .text.start : ALIGN(4096)
+  {
+    *(.text.*5besom3abi6thread5start*)
+    *(.text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
     *(.text.*5besom4heap13address_space* .text.*5besom4heap9page_heap4grow*)
     *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_*)
     *(.text.*5besom4heap??free_* .text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
@@ -51,10 +63,17 @@ const CODE: &str = "\
   }
 ";
 
-/// Code between the dynamic linker's tables with the heap's constants, and all other constants. Relocations come last
-/// of those tables. The index of call frame information must lie on one side of all code.
-const CODE_BEFORE_CONSTANTS: (&str, &str) = (
-    "\
+/// Constants of the heap between the dynamic linker's tables: relocations come last of those. The class of a Rust
+/// layout is asked for by the reporter alone.
+const CONSTANTS: &str = "\
+SECTIONS
+{
+  .rodata.layouts :
+  {
+    *(.rodata.*5besom4heap10size_class13CLASS_BY_SIZE*)
+  }
+}
+INSERT AFTER .rodata;
 SECTIONS
 {
   .rodata.besom :
@@ -63,21 +82,15 @@ SECTIONS
   }
 }
 INSERT BEFORE .rela.dyn;
-SECTIONS
-{
-",
-    "\
+";
+
+/// All other code. The index of call frame information must lie on one side of all code.
+const OTHER_CODE: &str = "\
   .text :
   {
     *(.text .text.*)
   }
-}
-INSERT BEFORE .rodata;
-",
-);
-
-/// Where the linker makes code of its own for calls into other libraries, which has to stay in the segment of the rest.
-const CODE_BEFORE_CODE: (&str, &str) = ("SECTIONS\n{\n", "}\nINSERT BEFORE .text;\n");
+";
 
 const DATA: &str = "\
 SECTIONS
@@ -157,9 +170,17 @@ fn takes_scripts() -> bool {
 fn script() -> String {
     let directory = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let order = Path::new(&directory).join("order.ld");
-    // On x86-64 calls into other libraries go through the table of addresses: there is no such code.
+    // Names are looked up in the order of the script; INSERT says where they come.
+    let insert = |sections: &str, place: &str| format!("SECTIONS\n{{\n{sections}}}\nINSERT {place};\n");
+    // On x86-64 calls into other libraries go through the table of addresses. Elsewhere the linker makes code of its
+    // own for them, which has to stay in the segment of the rest.
     let is_x86_64 = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
-    let (before, behind) = if is_x86_64 { CODE_BEFORE_CONSTANTS } else { CODE_BEFORE_CODE };
-    fs::write(&order, [before, CODE, behind, DATA].concat()).expect("OUT_DIR can be written");
+    let code = if is_x86_64 {
+        let before = [MAINTENANCE, OTHER_CODE].concat();
+        [CONSTANTS, &insert(REQUESTS, "BEFORE .rodata"), &insert(&before, "BEFORE .text.requests")].concat()
+    } else {
+        [insert(REQUESTS, "AFTER .text"), insert(MAINTENANCE, "BEFORE .text")].concat()
+    };
+    fs::write(&order, [&code, DATA].concat()).expect("OUT_DIR can be written");
     format!("-Wl,-T,{}", order.display())
 }

@@ -30,16 +30,39 @@ pub(crate) enum Unit {
     Milliseconds,
     /// A share of a hundred; may be more.
     Percent,
-    /// One of the listed words, kept as its index.
-    Word(&'static [&'static str]),
+    /// One of these words, kept as its index.
+    Word(Words),
     /// Text, kept in a copy.
     Text,
+}
+
+/// The words of an option that is one of some.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Words {
+    /// Numbers of bytes.
+    Alignments,
+    /// When to ask for huge pages.
+    HugePages,
+    /// How a report is written.
+    Formats,
+}
+
+impl Words {
+    /// The words, with a space between.
+    const fn list(self) -> &'static str {
+        match self {
+            Self::Alignments => "1 2 4 8 16",
+            Self::HugePages => "never auto always",
+            Self::Formats => "text json",
+        }
+    }
 }
 
 /// The number that stands for the word `auto`.
 pub(crate) const AUTO: usize = usize::MAX;
 
 /// An option as the table describes it.
+#[derive(Clone, Copy)]
 pub(crate) struct OptionInfo {
     /// The key in `BESOM_OPTIONS`.
     pub(crate) name: &'static str,
@@ -72,23 +95,19 @@ macro_rules! options {
         #[allow(missing_docs)]
         pub(crate) enum Key { $($id),* }
 
-        /// The table of options.
-        pub(crate) static TABLE: &[OptionInfo] = &[
-            $(OptionInfo {
-                name: $name,
-                default: $default,
-                unit: $unit,
-                values: any_or!($($values)?),
-                meaning: $meaning,
-            }),*
-        ];
+        // Texts of all options, a line each, and no addresses of texts: those take relocations, and every process a
+        // page of its own for them.
+        const NAMES: &str = concat!($($name, "\n"),*);
+        const DEFAULTS: &str = concat!($($default, "\n"),*);
+        const MEANINGS: &str = concat!($($meaning, "\n"),*);
+        static UNITS: &[(Unit, Values)] = &[$(($unit, any_or!($($values)?))),*];
 
-        static VALUES: [AtomicUsize; TABLE.len()] = [
+        static VALUES: [AtomicUsize; UNITS.len()] = [
             $(AtomicUsize::new({ let _ = $name; number_of($default, $unit) })),*
         ];
 
         /// Which options the user has set, whatever the value.
-        static GIVEN: [AtomicBool; TABLE.len()] = [const { AtomicBool::new(false) }; TABLE.len()];
+        static GIVEN: [AtomicBool; UNITS.len()] = [const { AtomicBool::new(false) }; UNITS.len()];
     };
 }
 
@@ -97,17 +116,17 @@ options! {
     Stats "stats" = "0", Unit::Flag, "print statistics at exit";
     Rseq "rseq" = "1", Unit::Flag, "per-CPU caches by restartable sequences; 0 uses locked caches";
     Check "check" = "0", Unit::Flag, "find double frees at once, at the cost of a slow path for every call";
-    MinAlign "min_align" = "8", Unit::Word(&["1", "2", "4", "8", "16"]), "alignment of C's smallest objects; below 8 packs them (tiny allocator)";
+    MinAlign "min_align" = "8", Unit::Word(Words::Alignments), "alignment of C's smallest objects; below 8 packs them (tiny allocator)";
     CpuCache "cpu_cache" = "3MiB", Unit::Bytes, "most memory that the cache of one CPU may hold; if not given, also a share of the heap";
     Limit "limit" = "0", Unit::BytesOrAuto, "soft limit of memory held: free pages go back at once above it; auto takes 90 % of the cgroup's";
     HardLimit "hard_limit" = "0", Unit::Bytes, "memory held beyond which requests fail; 0 is none";
-    Thp "thp" = "auto", Unit::Word(&["never", "auto", "always"]), "huge pages: never, for grown heaps and large blocks, or always";
+    Thp "thp" = "auto", Unit::Word(Words::HugePages), "huge pages: never, for grown heaps and large blocks, or always";
     Scavenge "scavenge" = "1", Unit::Flag, "give free pages back to the kernel";
     ScavengeThread "scavenge_thread" = "0", Unit::Flag, "a thread that gives free pages back also while the program idles";
     Leak "leak" = "0", Unit::Flag, "track every object and report leaks at exit";
     DetectLeaks "detect_leaks" = "1", Unit::Flag, "0 turns leak=1 off again (LSAN_OPTIONS of a program may)";
     ExitCode "exitcode" = "23", Unit::Count, in Values::Between(0, 255), "exit status if blocks are definitely or indirectly lost; 0 keeps the program's own";
-    Report "report" = "text", Unit::Word(&["text", "json"]), "format of leak reports";
+    Report "report" = "text", Unit::Word(Words::Formats), "format of leak reports";
     LogPath "log_path" = "", Unit::Text, "write leak reports to this file, with '.' and the process number appended (or %p in the name); stderr and stdout are words";
     Suppressions "suppressions" = "", Unit::Text, "file of suppressions, a leak:PATTERN a line";
     PrintSuppressions "print_suppressions" = "1", Unit::Flag, "list the suppressions that matched";
@@ -137,9 +156,20 @@ options! {
 
 impl Key {
     /// The option's row in the table.
-    pub(crate) fn info(self) -> &'static OptionInfo {
-        &TABLE[self as usize]
+    pub(crate) fn info(self) -> OptionInfo {
+        info(self as usize)
     }
+}
+
+/// The table of options, in its order.
+fn table() -> impl Iterator<Item = OptionInfo> {
+    (0..UNITS.len()).map(info)
+}
+
+fn info(i: usize) -> OptionInfo {
+    let line = |texts: &'static str| texts.split('\n').nth(i).unwrap_or_default();
+    let (unit, values) = UNITS[i];
+    OptionInfo { name: line(NAMES), default: line(DEFAULTS), unit, values, meaning: line(MEANINGS) }
 }
 
 /// The value of an option that is a number, a flag or a word (its index).
@@ -232,7 +262,7 @@ const fn number_of(text: &str, unit: Unit) -> usize {
 
 const fn parse(text: &[u8], unit: Unit) -> Option<usize> {
     match unit {
-        Unit::Word(words) => index_of(text, words),
+        Unit::Word(words) => index_of(text, words.list().as_bytes()),
         Unit::BytesOrAuto if equal(text, b"auto") => Some(AUTO),
         _ => {
             let Some((number, digits)) = parse_digits(text) else { return None };
@@ -267,30 +297,39 @@ const fn parse_digits(text: &[u8]) -> Option<(usize, usize)> {
 }
 
 const fn scale(suffix: &[u8]) -> Option<usize> {
-    const SUFFIXES: [(&[u8], &[u8], usize); 4] =
-        [(b"KiB", b"K", 1 << 10), (b"MiB", b"M", 1 << 20), (b"GiB", b"G", 1 << 30), (b"TiB", b"T", 1 << 40)];
-    if suffix.is_empty() {
-        return Some(1);
+    let (letter, rest) = match suffix {
+        [] => return Some(1),
+        [letter, rest @ ..] => (*letter, rest),
+    };
+    if !rest.is_empty() && !equal(rest, b"iB") {
+        return None;
     }
-    let mut i = 0;
-    while i < SUFFIXES.len() {
-        if equal(suffix, SUFFIXES[i].0) || equal(suffix, SUFFIXES[i].1) {
-            return Some(SUFFIXES[i].2);
-        }
-        i += 1;
+    match letter {
+        b'K' => Some(1 << 10),
+        b'M' => Some(1 << 20),
+        b'G' => Some(1 << 30),
+        b'T' => Some(1 << 40),
+        _ => None,
     }
-    None
 }
 
-const fn index_of(text: &[u8], words: &[&str]) -> Option<usize> {
+/// Which of the words in `list` is `text`.
+const fn index_of(text: &[u8], mut list: &[u8]) -> Option<usize> {
     let mut i = 0;
-    while i < words.len() {
-        if equal(text, words[i].as_bytes()) {
+    loop {
+        let mut end = 0;
+        while end < list.len() && list[end] != b' ' {
+            end += 1;
+        }
+        if equal(text, list.split_at(end).0) {
             return Some(i);
         }
+        if end == list.len() {
+            return None;
+        }
+        list = list.split_at(end + 1).1;
         i += 1;
     }
-    None
 }
 
 const fn equal(a: &[u8], b: &[u8]) -> bool {
@@ -329,7 +368,7 @@ pub(crate) fn read(text: &'static [u8]) {
     for item in text.split(|&b| b == b':').filter(|item| !item.is_empty()) {
         let equals = item.iter().position(|&b| b == b'=').unwrap_or(item.len());
         let (name, value) = (&item[..equals], item.get(equals + 1..).unwrap_or(&[]));
-        match TABLE.iter().position(|option| option.name.as_bytes() == name) {
+        match NAMES.lines().position(|known| known.as_bytes() == name) {
             Some(i) => assign(i, value),
             None => say!("BESOM_OPTIONS: unknown option '{}' (help=1 lists them)", Ascii(name)),
         }
@@ -337,7 +376,7 @@ pub(crate) fn read(text: &'static [u8]) {
 }
 
 fn assign(i: usize, value: &'static [u8]) {
-    let option = &TABLE[i];
+    let option = info(i);
     let number = match option.unit {
         Unit::Text => pack(copy(value)),
         unit => parse(value, unit).filter(|&number| option.values.has(number)),
@@ -359,7 +398,7 @@ fn assign(i: usize, value: &'static [u8]) {
 
 fn print_help() {
     say!("options in BESOM_OPTIONS=key=value:key=value");
-    for option in TABLE {
+    for option in table() {
         say!("  {}={}  {}: {}", option.name, option.default, option.unit, option.meaning);
     }
 }
@@ -376,10 +415,11 @@ impl core::fmt::Display for Unit {
             Self::Percent => f.write_str("percent"),
             Self::Text => f.write_str("text"),
             Self::Word(words) => {
-                for (i, word) in words.iter().enumerate() {
+                let count = words.list().split(' ').count();
+                for (i, word) in words.list().split(' ').enumerate() {
                     f.write_str(if i == 0 {
                         ""
-                    } else if i + 1 == words.len() {
+                    } else if i + 1 == count {
                         " or "
                     } else {
                         ", "
@@ -434,7 +474,7 @@ mod tests {
 
     #[test]
     fn defaults_are_in_range() {
-        for option in TABLE.iter().filter(|option| option.unit != Unit::Text) {
+        for option in table().filter(|option| option.unit != Unit::Text) {
             let default = parse(option.default.as_bytes(), option.unit).unwrap();
             assert!(option.values.has(default), "{}", option.name);
         }
@@ -442,8 +482,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for (i, option) in TABLE.iter().enumerate() {
-            assert!(TABLE[..i].iter().all(|other| other.name != option.name), "{}", option.name);
+        for (i, option) in table().enumerate() {
+            assert!(table().take(i).all(|other| other.name != option.name), "{}", option.name);
         }
     }
 

@@ -25,12 +25,15 @@ const DT_NULL: usize = 0;
 const DT_RELA: usize = 7;
 const DT_RELASZ: usize = 8;
 
-/// What `build.rs` puts at the beginning of the code, which requests need: as much as the kernel maps at once.
+/// The smallest page of any kernel: `build.rs` reckons with it.
+const PAGE: usize = 4096;
+
+/// As much as the kernel maps at once. `build.rs` puts what requests need at the end of the code, in one of these.
 const WINDOW_BYTES: usize = 64 << 10;
 
 /// Gives them back. Where the linker knows no such order, other code goes, and comes back.
 ///
-/// Never inline: its own address tells where the window begins, since `build.rs` names it first.
+/// Never inline: its own address tells where the window is.
 #[inline(never)]
 pub(super) fn release() {
     // SAFETY: the linker says that this is the header of this file, which stays loaded.
@@ -45,14 +48,29 @@ pub(super) fn release() {
     let is_code = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_W | libc::PF_X) == libc::PF_X
     };
-    // Counted from the image, as the linker aligns it; GNU's may put other code before it.
+    // Counted from the image, as the linker aligns it.
     let window = (release as *const () as usize - image.0) & !(WINDOW_BYTES - 1);
     for segment in segments.iter().filter(is_code) {
         let (start, bytes) = (segment.p_vaddr as usize, segment.p_memsz as usize);
-        release_pages(image.plus(start.max(window + WINDOW_BYTES)), image.plus(start + bytes));
+        let end = start + bytes;
+        set_apart(image.plus(start), super::thread::start as *const () as usize);
+        release_pages(image.plus(start), image.plus(end.min(window.max(start))));
+        release_pages(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
     }
     let (start, bytes) = relocations(image);
     release_pages(start, start.plus(bytes));
+}
+
+/// Makes the code from `start` up to the page of the first function of the start (`build.rs`) a mapping of its own, so
+/// that a program which needs it gets no more than that.
+fn set_apart(start: Addr, first_of_start: usize) {
+    let end = first_of_start & !(PAGE - 1);
+    if start.0 < end && end - start.0 <= WINDOW_BYTES {
+        // A flag that the rest does not have makes the mapping, and this one has no other effect: a core file has no
+        // unchanged pages of files. An error leaves all as it is.
+        // SAFETY: pages of the file's code, which stay as they are.
+        let _ = unsafe { memory::advise(start, end - start.0, libc::MADV_DONTDUMP) };
+    }
 }
 
 /// Where the relocations are, and their bytes; none if there are no such.
@@ -76,7 +94,6 @@ fn relocations(image: Addr) -> (Addr, usize) {
 
 /// Gives back the pages that begin from `start` up to `end`, which nobody may write.
 fn release_pages(start: Addr, end: Addr) {
-    const PAGE: usize = 4096;
     let (start, end) = (align_up(start.0, PAGE), align_up(end.0, PAGE));
     if start < end {
         // SAFETY: pages of the file that nobody has written. This function is in none of them, or comes back. An error

@@ -13,6 +13,9 @@ use core::sync::atomic::AtomicU32;
 const PERIOD_NANOSECONDS: u64 = 1_000_000_000;
 
 /// Starts the thread if the options ask for it. Also in a child of fork, which does not inherit it.
+///
+/// Never inline: its address tells where the code of the start begins, since `build.rs` names it first.
+#[inline(never)]
 pub(super) fn start() {
     if !config::is_on(Key::ScavengeThread) {
         return;

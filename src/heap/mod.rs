@@ -46,7 +46,9 @@ pub(crate) use snapshot::snapshot;
 
 use crate::base::Addr;
 use core::ptr::null_mut;
-use size_class::{LARGE_PAGES, TINY_PAGES, c_class_of, class_of_aligned, is_object_start};
+use size_class::{
+    LARGE_PAGES, TINY_PAGES, c_class_of, c_class_of_aligned, class_of_aligned, is_object_start,
+};
 
 /// What a caller of the slow path wants.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +114,7 @@ pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
     if align <= C_ALIGN {
         return alloc_c(bytes.max(align), false);
     }
-    let class = class_of_aligned(bytes, align);
+    let class = c_class_of_aligned(bytes, align);
     match mcache::pop(class) {
         Some(object) => object.ptr(),
         None => alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false }),
@@ -236,7 +238,7 @@ pub(crate) unsafe fn free(object: *mut u8, operation: Operation) {
 pub(crate) unsafe fn free_sized(object: *mut u8, bytes: usize, align: usize, operation: Operation) {
     let addr = Addr::of(object);
     let entry = page_map::entry(addr);
-    let class = if align <= C_ALIGN { c_class_of(bytes.max(align)) } else { class_of_aligned(bytes, align) };
+    let class = c_class_of_aligned(bytes, align);
     if class == entry.class()
         && is_object_start(class, entry.span_offset(addr))
         // SAFETY: the pointer is where an object of the class begins.

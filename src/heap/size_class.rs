@@ -4,6 +4,7 @@
 //! those of the Go runtime (`internal/runtime/gc/sizeclasses.go`); `docs/size-classes.md` says which
 //! spans are longer here and why.
 
+use super::C_ALIGN;
 use crate::base::{PAGE_BYTES, PAGE_SHIFT};
 use core::cell::UnsafeCell;
 
@@ -297,9 +298,20 @@ pub(crate) fn c_class_of(size: usize) -> usize {
 #[inline(always)]
 pub(crate) fn class_of_aligned(size: usize, align: usize) -> usize {
     let class = class_of(size);
-    if align <= 8 {
-        return class;
-    }
+    if align <= 8 { class } else { next_aligned_to(class, align) }
+}
+
+/// The class for a C request of `size` bytes at `align` (a power of two), or 0 if only a run of pages will do.
+#[inline(always)]
+pub(crate) fn c_class_of_aligned(size: usize, align: usize) -> usize {
+    // Not the smallest sizes: options may give those a pseudo-class.
+    let class = c_class_of(size.max(align));
+    if align <= C_ALIGN { class } else { next_aligned_to(class, align) }
+}
+
+/// The first class at or above `class` of which every object is aligned; 0: none.
+#[inline(always)]
+fn next_aligned_to(class: usize, align: usize) -> usize {
     if align > PAGE_BYTES {
         return 0;
     }
@@ -375,6 +387,10 @@ mod tests {
                 });
                 let naive = naive.filter(|_| align <= PAGE_BYTES).unwrap_or(0);
                 assert_eq!(class_of_aligned(size, align), naive, "{size} at {align}");
+                // Options may have changed what the smallest get.
+                if align > 8 {
+                    assert_eq!(c_class_of_aligned(size, align), naive, "{size} at {align} in C");
+                }
             }
         }
     }

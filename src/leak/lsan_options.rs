@@ -8,25 +8,34 @@
 use crate::config::{self, Ascii, Key, Unit, Values};
 use crate::sys::message::say;
 
-/// LeakSanitizer's keys that have a meaning here. Defaults are the same on both sides.
-const KEYS: &[(&str, Key)] = &[
-    ("suppressions", Key::Suppressions),
-    ("print_suppressions", Key::PrintSuppressions),
-    ("exitcode", Key::ExitCode),
-    ("max_leaks", Key::MaxLeaks),
-    ("report_objects", Key::ReportObjects),
-    ("detect_leaks", Key::DetectLeaks),
-    ("leak_check_at_exit", Key::LeakAtExit),
-    ("use_globals", Key::UseGlobals),
-    ("use_stacks", Key::UseStacks),
-    ("use_registers", Key::UseRegisters),
-    ("use_tls", Key::UseTls),
-    ("use_root_regions", Key::UseRootRegions),
-    ("use_unaligned", Key::UseUnaligned),
-    ("log_path", Key::LogPath),
-    ("verbosity", Key::Verbosity),
-    ("malloc_context_size", Key::StackDepth),
+/// The options that LeakSanitizer's keys with a meaning here set. Defaults are the same on both sides.
+const KEYS: &[Key] = &[
+    Key::Suppressions,
+    Key::PrintSuppressions,
+    Key::ExitCode,
+    Key::MaxLeaks,
+    Key::ReportObjects,
+    Key::DetectLeaks,
+    Key::LeakAtExit,
+    Key::UseGlobals,
+    Key::UseStacks,
+    Key::UseRegisters,
+    Key::UseTls,
+    Key::UseRootRegions,
+    Key::UseUnaligned,
+    Key::LogPath,
+    Key::Verbosity,
+    Key::StackDepth,
 ];
+
+/// LeakSanitizer's name of an option.
+fn name_of(key: Key) -> &'static str {
+    match key {
+        Key::LeakAtExit => "leak_check_at_exit",
+        Key::StackDepth => "malloc_context_size",
+        _ => key.info().name,
+    }
+}
 
 /// Keys of LeakSanitizer and of all sanitizers that mean nothing here.
 const IGNORED: &str = "resolution use_ld_allocations use_poisoned log_pointers log_threads tries \
@@ -51,7 +60,8 @@ const IGNORED: &str = "resolution use_ld_allocations use_poisoned log_pointers l
 /// into besom's table. What was given before stays: call this after `config::init`, first for the
 /// environment, then for the program's defaults.
 pub(crate) fn apply(text: &'static [u8], source: &str) {
-    for &(name, key) in KEYS {
+    for &key in KEYS {
+        let name = name_of(key);
         // The last of several settings counts.
         if let Some(item) = Items(text).filter(|item| item.name == name.as_bytes()).last()
             && !config::is_given(key)
@@ -67,7 +77,7 @@ pub(crate) fn apply(text: &'static [u8], source: &str) {
 }
 
 fn is_known(name: &[u8]) -> bool {
-    KEYS.iter().any(|(known, _)| known.as_bytes() == name)
+    KEYS.iter().any(|&known| name_of(known).as_bytes() == name)
         || IGNORED.split(' ').any(|known| known.as_bytes() == name)
 }
 
@@ -187,11 +197,11 @@ mod tests {
     #[test]
     fn keys_are_known_once_and_have_leak_sanitizers_defaults() {
         assert!(is_known(b"max_leaks") && is_known(b"symbolize") && !is_known(b"bogus"));
-        assert!(KEYS.iter().all(|(name, _)| !IGNORED.split(' ').any(|ignored| ignored == *name)));
+        assert!(KEYS.iter().all(|&key| !IGNORED.split(' ').any(|ignored| ignored == name_of(key))));
         let defaults =
             [("exitcode", "23"), ("max_leaks", "0"), ("print_suppressions", "1"), ("use_tls", "1")];
         for (name, default) in defaults {
-            let (_, key) = KEYS.iter().find(|(known, _)| *known == name).unwrap();
+            let key = KEYS.iter().find(|&&key| name_of(key) == name).unwrap();
             assert_eq!(key.info().default, default);
         }
     }

@@ -9,9 +9,12 @@ use core::cell::UnsafeCell;
 
 /// Objects a transfer cache has room for.
 const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
-/// Of these, the first ones lie near those of other classes: most caches hold no more, and eight share a page.
-const NEAR_SLOTS: usize = 64;
-const FAR_SLOTS: usize = TRANSFER_SLOTS - NEAR_SLOTS;
+/// They lie in rows of so many, of which those of all classes lie side by side: the fewer a class holds, the more
+/// classes share its pages.
+const ROWS: [usize; 3] = [64, 256, TRANSFER_SLOTS - 64 - 256];
+/// The place with which each row begins, and the end of the last. A static lies with the heap's other constants, where
+/// `build.rs` says.
+static BOUNDS: [usize; 4] = [0, ROWS[0], ROWS[0] + ROWS[1], TRANSFER_SLOTS];
 
 /// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
 /// objects never touch a span's bits.
@@ -27,18 +30,19 @@ pub(super) struct Transfer {
 /// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
 /// not used should cost no page.
 #[repr(C)]
-struct TransferSlots {
-    near: [UnsafeCell<[Addr; NEAR_SLOTS]>; ALL_CLASSES],
-    far: [UnsafeCell<[Addr; FAR_SLOTS]>; ALL_CLASSES],
+struct TransferSlots(Rows<{ ROWS[0] }>, Rows<{ ROWS[1] }>, Rows<{ ROWS[2] }>);
+
+/// One row for each class.
+type Rows<const SLOTS: usize> = [UnsafeCell<[Addr; SLOTS]>; ALL_CLASSES];
+
+const fn rows<const SLOTS: usize>() -> Rows<SLOTS> {
+    [const { UnsafeCell::new([Addr(0); SLOTS]) }; ALL_CLASSES]
 }
 
 // SAFETY: a row is only reached through the `LockedTransfer` of its class, and that holds the class's lock.
 unsafe impl Sync for TransferSlots {}
 
-static TRANSFER_OBJECTS: TransferSlots = TransferSlots {
-    near: [const { UnsafeCell::new([Addr(0); NEAR_SLOTS]) }; ALL_CLASSES],
-    far: [const { UnsafeCell::new([Addr(0); FAR_SLOTS]) }; ALL_CLASSES],
-};
+static TRANSFER_OBJECTS: TransferSlots = TransferSlots(rows(), rows(), rows());
 
 impl Transfer {
     pub(super) const fn new() -> Self {
@@ -66,22 +70,24 @@ impl LockedTransfer {
 
     /// The places from `from` on that lie in a row, up to `end` at most.
     fn slots(&mut self, from: usize, end: usize) -> &mut [Addr] {
-        // SAFETY: both rows go with the lock of their class, which this value holds, and this value is borrowed
-        // mutably.
-        let (near, far) = unsafe {
-            (&mut *TRANSFER_OBJECTS.near[self.class].get(), &mut *TRANSFER_OBJECTS.far[self.class].get())
+        let TransferSlots(first, second, third) = &TRANSFER_OBJECTS;
+        let row = row_of(from);
+        // SAFETY: all rows of a class go with its lock, which this value holds, and this value is borrowed mutably.
+        let slots: &mut [Addr] = unsafe {
+            match row {
+                0 => &mut *first[self.class].get(),
+                1 => &mut *second[self.class].get(),
+                _ => &mut *third[self.class].get(),
+            }
         };
-        match from.checked_sub(NEAR_SLOTS) {
-            None => &mut near[from..end.min(NEAR_SLOTS)],
-            Some(from) => &mut far[from..end - NEAR_SLOTS],
-        }
+        &mut slots[from - BOUNDS[row]..end.min(BOUNDS[row + 1]) - BOUNDS[row]]
     }
 
     /// The last up to `most` objects that lie in a row, and how many there are before them.
     fn newest(&mut self, most: usize) -> (usize, &mut [Addr]) {
         let len = self.transfer.len;
-        let row = if len > NEAR_SLOTS { NEAR_SLOTS } else { 0 };
-        let first = len.saturating_sub(most).max(row);
+        let row = row_of(len.saturating_sub(1));
+        let first = len.saturating_sub(most).max(BOUNDS[row]);
         (first, self.slots(first, len))
     }
 
@@ -167,6 +173,11 @@ impl LockedTransfer {
     }
 }
 
+/// The row in which a place lies.
+fn row_of(place: usize) -> usize {
+    BOUNDS[1..3].iter().filter(|&&begin| place >= begin).count()
+}
+
 /// Address and bytes of all rows of objects.
 pub(super) fn memory() -> (Addr, usize) {
     (Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>())
@@ -181,29 +192,33 @@ mod tests {
     const CLASS: usize = 66;
 
     #[test]
-    fn objects_come_back_from_both_rows() {
+    fn objects_come_back_from_all_rows() {
         const CLASS: usize = 65;
-        let objects: Vec<Addr> = (1..=3 * NEAR_SLOTS).map(|i| Addr(i * 16)).collect();
+        let [first, second, _] = ROWS;
+        let limit = first + second + 7;
+        let objects: Vec<Addr> = (1..=limit + 20).map(|i| Addr(i * 16)).collect();
         let mut locked = LockedTransfer::lock(CLASS);
         assert_eq!(locked.give(&objects[..10], TRANSFER_SLOTS), 10);
-        assert_eq!(locked.give(&objects[10..], 2 * NEAR_SLOTS), 2 * NEAR_SLOTS - 10, "up to the limit");
+        assert_eq!(locked.give(&objects[10..], limit), limit - 10, "up to the limit");
         let mut seen = Vec::new();
         locked.for_each(&mut |object| seen.push(object));
-        assert_eq!(seen, objects[..2 * NEAR_SLOTS]);
-        let mut newest = [Addr(0); NEAR_SLOTS + 5];
-        assert_eq!(locked.take(&mut newest), NEAR_SLOTS + 5);
+        assert_eq!(seen, objects[..limit]);
+        let mut newest = std::vec![Addr(0); second + 7 + 5];
+        assert_eq!(locked.take(&mut newest), newest.len());
         newest.sort_unstable_by_key(|object| object.0);
-        assert_eq!(newest, objects[NEAR_SLOTS - 5..2 * NEAR_SLOTS]);
+        assert_eq!(newest, objects[first - 5..limit]);
         let mut rest = objects.clone();
-        assert_eq!(locked.take(&mut rest), NEAR_SLOTS - 5);
-        assert_eq!((&rest[..NEAR_SLOTS - 5], locked.objects()), (&objects[..NEAR_SLOTS - 5], 0));
+        assert_eq!(locked.take(&mut rest), first - 5);
+        assert_eq!((&rest[..first - 5], locked.objects()), (&objects[..first - 5], 0));
         // An offer and an acceptance end where a row does.
-        assert_eq!(locked.give(&objects[..NEAR_SLOTS + 3], TRANSFER_SLOTS), NEAR_SLOTS + 3);
-        assert_eq!(locked.offer(9, &mut |offered| offered.len()), 3);
-        assert_eq!(locked.offer(9, &mut |offered| offered.len()), 9);
-        let allowance = Allowance::new();
-        assert_eq!(locked.accept(TRANSFER_SLOTS, MAX_BATCH, &allowance, &mut |places| places.len()), 9);
-        assert_eq!(locked.take(&mut rest), NEAR_SLOTS);
+        for end in [first, first + second] {
+            assert_eq!(locked.give(&objects[..end + 3], TRANSFER_SLOTS), end + 3);
+            assert_eq!(locked.offer(9, &mut |offered| offered.len()), 3);
+            assert_eq!(locked.offer(9, &mut |offered| offered.len()), 9);
+            let allowance = Allowance::new();
+            assert_eq!(locked.accept(TRANSFER_SLOTS, MAX_BATCH, &allowance, &mut |places| places.len()), 9);
+            assert_eq!(locked.take(&mut rest), end);
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! length.
 //!
 //! ```text
-//! word 0            50                 NEAR[c]-1   NEAR[c]                    NEAR[c]+near_slots(c)
+//! word 0            50                BEGIN[c]-1  BEGIN[c]                    BEGIN[c]+room(c)
 //! ┌────────────────┬───────────┬────┬─┬───────────┬───┬───┬───┬───────────────┬───   ┬───────────────
-//! │ header per     │ idle mark │tiny│ │   mark    │ p │ p │ p │   (empty)     │ …    │ far stacks …
+//! │ header per     │ idle mark │tiny│ │   mark    │ p │ p │ p │   (empty)     │ …    │ longer stacks …
 //! │ class: u16 ×2  │   (odd)   │word│ │   (odd)   │   │   │   │               │      │
 //! └────────────────┴───────────┴────┴─┴───────────┴───┴───┴───┴───────────────┴───   ┴───────────────
 //!                                                             ↑ current       ↑ end
@@ -16,10 +16,10 @@
 //! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
 //! touched page.
 //!
-//! A class has two places for its stack: a near one with room for a batch, beside those of all other classes, and a
-//! far one with room for thousands of objects. Most classes of most programs never need more than the near one, and
-//! all near ones together take as many pages as two far ones. An empty stack moves to the other place with the header
-//! that changes its capacity; requests need not know.
+//! A class has up to three places for its stack: with room for a batch, for some of them, and for as much as it may
+//! ever hold. Places of the same room lie side by side: most classes of most programs never need more than the first,
+//! and all first ones together take as many pages as two of the last. An empty stack moves to another place with the
+//! header that changes its capacity; requests need not know.
 
 use crate::base::Addr;
 use crate::base::PAGE_BYTES;
@@ -65,17 +65,21 @@ const MAX_CLASS_BYTES: usize = 512 << 10;
 /// … but at least this many objects, so that large classes are cached too …
 const MIN_SLOTS: usize = 8;
 /// … and at most this many, which bounds the slab.
-const MAX_MAX_SLOTS: usize = 2048;
+const MAX_MAX_SLOTS: usize = 1792;
 
-/// Most objects on a near stack: a batch.
-const NEAR_SLOTS: usize = 64;
+/// Places of a stack.
+const PLACES: usize = 3;
+/// Room of all places but the last, in objects: the first has a batch's.
+const ROOM: [u16; PLACES - 1] = [64, 256];
+/// A class that may hold fewer objects has no second place: the last is short enough.
+const LONG_SLOTS: u16 = 1024;
 
 /// Largest capacity per class, in objects; 0 for pseudo-classes.
 pub(crate) static MAX_SLOTS: [u16; STACKS] = max_slots();
-/// First slot of each class's near stack, and of its far one if it has one.
-static BEGIN: [[SlotIndex; 2]; STACKS] = LAYOUT.begin;
-/// Where the far stacks begin: the `end` of a near one is at most this.
-const FAR_WORD: SlotIndex = LAYOUT.far_word;
+/// First slot of each class's stack in each of its places; 0 where it has none.
+static BEGIN: [[SlotIndex; PLACES]; STACKS] = LAYOUT.begin;
+/// Where the stacks of each place end.
+const END: [SlotIndex; PLACES] = LAYOUT.end;
 /// Bytes of an object on each stack.
 pub(super) static STACK_BYTES: [u32; STACKS] = stack_bytes();
 
@@ -117,44 +121,48 @@ const fn object_bytes(stack: usize) -> usize {
 }
 
 /// Where stacks lie.
-struct Places {
-    begin: [[SlotIndex; 2]; STACKS],
-    far_word: SlotIndex,
-    words: usize,
+struct Layout {
+    begin: [[SlotIndex; PLACES]; STACKS],
+    end: [SlotIndex; PLACES],
 }
 
-const LAYOUT: Places = {
+const LAYOUT: Layout = {
     let slots = max_slots();
-    let mut begin = [[0; 2]; STACKS];
+    let mut layout = Layout { begin: [[0; PLACES]; STACKS], end: [0; PLACES] };
     let mut word = FIRST_STACK_WORD;
-    let mut stack = 0;
-    while stack < STACKS {
-        if slots[stack] != 0 {
-            begin[stack][0] = word as SlotIndex + 1;
-            word += 1 + near_slots(slots[stack]) as usize;
+    let mut place = 0;
+    while place < PLACES {
+        let mut stack = 0;
+        while stack < STACKS {
+            if has_place(slots[stack], place) {
+                layout.begin[stack][place] = word as SlotIndex + 1;
+                word += 1 + room(slots[stack], place) as usize;
+            }
+            stack += 1;
         }
-        stack += 1;
+        assert!(word <= SlotIndex::MAX as usize);
+        layout.end[place] = word as SlotIndex;
+        place += 1;
     }
-    let far_word = word as SlotIndex;
-    stack = 0;
-    while stack < STACKS {
-        if slots[stack] != near_slots(slots[stack]) {
-            begin[stack][1] = word as SlotIndex + 1;
-            word += 1 + slots[stack] as usize;
-        }
-        stack += 1;
-    }
-    assert!(word <= SlotIndex::MAX as usize);
-    Places { begin, far_word, words: word }
+    layout
 };
 
-/// The room of the near stack of a class that may have `max_slots` objects.
-const fn near_slots(max_slots: u16) -> u16 {
-    if (max_slots as usize) < NEAR_SLOTS { max_slots } else { NEAR_SLOTS as u16 }
+/// Whether a class that may have `max_slots` objects has such a place for its stack.
+const fn has_place(max_slots: u16, place: usize) -> bool {
+    match place {
+        0 => max_slots != 0,
+        1 => max_slots >= LONG_SLOTS,
+        _ => max_slots > ROOM[0],
+    }
+}
+
+/// The room of a place for a class that may have `max_slots` objects.
+const fn room(max_slots: u16, place: usize) -> u16 {
+    if place == PLACES - 1 || max_slots < ROOM[place] { max_slots } else { ROOM[place] }
 }
 
 /// Bytes of a slab, a multiple of every kernel page size.
-pub(crate) const SLAB_BYTES: usize = crate::base::align_up(LAYOUT.words * 8, 64 << 10);
+pub(crate) const SLAB_BYTES: usize = crate::base::align_up(END[PLACES - 1] as usize * 8, 64 << 10);
 const _: () = assert!(TINY_BLOCK < LARGE_PAGES, "the last class with a stack");
 
 /// A class's header as one word.
@@ -178,14 +186,14 @@ impl Header {
         (self.0 >> 16) as u16
     }
 
-    /// Whether it is of a far stack.
-    const fn is_far(self) -> bool {
-        self.end() > FAR_WORD
+    /// The place of its stack.
+    fn place(self) -> usize {
+        END[..PLACES - 1].iter().filter(|&&end| self.end() > end).count()
     }
 
     /// The first slot of the stack.
     fn begin(self, class: usize) -> SlotIndex {
-        BEGIN[class][self.is_far() as usize]
+        BEGIN[class][self.place()]
     }
 
     /// The word of the mark below the stack of `class`; not for [`Self::IDLE`].
@@ -203,16 +211,28 @@ impl Header {
         if self == Self::IDLE { 0 } else { (self.end() - self.begin(class)) as usize }
     }
 
-    /// The same stack with another capacity, clamped to what it holds and to what the slab has room for. Only an empty
-    /// stack moves to where it has room for more than a batch.
+    /// The same stack with another capacity, clamped to what it holds and to what there is room for. Only an empty stack
+    /// moves, to the first place with room enough.
     pub(super) fn with_capacity(self, class: usize, capacity: usize) -> Self {
         let (objects, slots) = (self.objects(class), MAX_SLOTS[class]);
-        let near = near_slots(slots);
-        let is_far = if objects == 0 { capacity > near as usize && slots > near } else { self.is_far() };
-        let capacity = capacity.clamp(objects, if is_far { slots } else { near } as usize);
-        let begin = BEGIN[class][is_far as usize];
+        let place = if objects == 0 { place_for(slots, capacity) } else { self.place() };
+        let capacity = capacity.clamp(objects, room(slots, place) as usize);
+        let begin = BEGIN[class][place];
         Self::new(begin + objects as u16, begin + capacity as u16)
     }
+}
+
+/// The first place with room for `capacity` objects of a class that may have `max_slots`, or else its last one.
+fn place_for(max_slots: u16, capacity: usize) -> usize {
+    let places = (0..PLACES).filter(|&place| has_place(max_slots, place));
+    let mut last = 0;
+    for place in places {
+        last = place;
+        if capacity <= room(max_slots, place) as usize {
+            break;
+        }
+    }
+    last
 }
 
 /// A slab's address. Who uses the plain operations below owns the slab: holds its shard's lock, or has
@@ -389,44 +409,51 @@ mod tests {
     #[test]
     fn stacks_do_not_overlap_and_fit() {
         let mut end = FIRST_STACK_WORD;
-        let stacks = || (1..CLASSES).chain([TINY_BLOCK]).chain(ALL_CLASSES..STACKS);
-        for class in stacks() {
-            assert_eq!(BEGIN[class][0] as usize, end + 1);
-            end = BEGIN[class][0] as usize + near_slots(MAX_SLOTS[class]) as usize;
-        }
-        assert_eq!(end, FAR_WORD as usize);
-        for class in stacks().filter(|&class| MAX_SLOTS[class] as usize > NEAR_SLOTS) {
-            assert_eq!(BEGIN[class][1] as usize, end + 1);
-            end = BEGIN[class][1] as usize + MAX_SLOTS[class] as usize;
+        for place in 0..PLACES {
+            for class in (0..STACKS).filter(|&class| has_place(MAX_SLOTS[class], place)) {
+                assert_eq!(BEGIN[class][place] as usize, end + 1);
+                end = BEGIN[class][place] as usize + room(MAX_SLOTS[class], place) as usize;
+            }
+            assert_eq!(end, END[place] as usize);
         }
         assert!(end * 8 <= SLAB_BYTES);
+        for class in (1..CLASSES).chain([TINY_BLOCK]).chain(ALL_CLASSES..STACKS) {
+            let most = (0..PLACES)
+                .filter(|&place| BEGIN[class][place] != 0)
+                .map(|place| room(MAX_SLOTS[class], place))
+                .max();
+            assert_eq!(most, Some(MAX_SLOTS[class]));
+        }
     }
 
     #[test]
     fn only_an_empty_stack_moves_and_knows_where_it_is() {
-        let most = MAX_SLOTS[5] as usize;
-        let near = Header::IDLE.with_capacity(5, NEAR_SLOTS);
-        let far = Header::IDLE.with_capacity(5, NEAR_SLOTS + 1);
-        assert_eq!([near, far].map(|header| header.is_far()), [false, true]);
-        assert_eq!([near, far].map(|header| header.capacity(5)), [NEAR_SLOTS, NEAR_SLOTS + 1]);
-        assert_eq!(
-            (near.with_capacity(5, most), far.with_capacity(5, 0).is_far()),
-            (far.with_capacity(5, most), false)
-        );
-        for header in [near, far] {
+        let slots = MAX_SLOTS[5];
+        let most = slots as usize;
+        let rooms = [0, 1, 2].map(|place| room(slots, place) as usize);
+        let full = rooms.map(|capacity| Header::IDLE.with_capacity(5, capacity));
+        assert_eq!(full.map(Header::place), [0, 1, 2]);
+        assert_eq!(full.map(|header| header.capacity(5)), rooms);
+        for (place, header) in full.into_iter().enumerate() {
+            assert_eq!(header.with_capacity(5, usize::MAX), full[2]);
+            assert_eq!(header.with_capacity(5, rooms[0] + 1).place(), 1);
+            assert_eq!(
+                (header.with_capacity(5, 0).place(), header.with_capacity(5, rooms[1]).place()),
+                (0, 1)
+            );
             let held = Header::new(header.current() + 1, header.end());
-            for capacity in [0, 1, NEAR_SLOTS, NEAR_SLOTS + 1, usize::MAX] {
+            for capacity in [0, 1, rooms[0], rooms[0] + 1, most, usize::MAX] {
                 let same = held.with_capacity(5, capacity);
-                assert_eq!(
-                    (same.is_far(), same.current(), same.objects(5)),
-                    (held.is_far(), held.current(), 1)
-                );
-                let room = if held.is_far() { most } else { NEAR_SLOTS };
-                assert_eq!(same.capacity(5), capacity.clamp(1, room));
+                assert_eq!((same.place(), same.current(), same.objects(5)), (place, held.current(), 1));
+                assert_eq!(same.capacity(5), capacity.clamp(1, rooms[place]));
             }
         }
         let wide = ALL_CLASSES - 1 + MAX_RUN_PAGES + 1 - MIN_RUN_PAGES;
-        assert!(!Header::IDLE.with_capacity(wide, usize::MAX).is_far(), "one place is enough");
+        assert_eq!(Header::IDLE.with_capacity(wide, usize::MAX).place(), 0, "one place is enough");
+        let middling =
+            (1..CLASSES).find(|&class| (ROOM[0] + 1..LONG_SLOTS).contains(&MAX_SLOTS[class])).unwrap();
+        let header = Header::IDLE.with_capacity(middling, ROOM[0] as usize + 1);
+        assert_eq!((header.place(), header.capacity(middling)), (2, ROOM[0] as usize + 1));
     }
 
     #[test]
