@@ -27,9 +27,9 @@ need_for_build() {
     need cc gcc libc6-dev
 }
 
-# bindgen, which reads the header back, loads libclang.
+# bindgen, which reads the header back, loads libclang; libclang-cpp is another library.
 has_libclang() {
-    compgen -G '/usr/lib/*/libclang*.so*' >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+    compgen -G '/usr/lib/*/libclang[-.][0-9s]*' >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang[-.][0-9s]*' >/dev/null
 }
 
 need_for_test() {
