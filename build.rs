@@ -20,7 +20,7 @@ const REQUESTS: &str = "\
     *(.text.malloc)
     . = ALIGN(64);
     *(.text.free .text.cfree)
-    *(.text.*besom_rseq .text.calloc .text.realloc .text.*5besom3abi1c11malloc_slow*)
+    *(.text.*besom_rseq .text.calloc .text.*5besom3abi1c11malloc_slow*)
     *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
     *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
@@ -49,7 +49,7 @@ const MAINTENANCE: &str = "\
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
-    *(.text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
+    *(.text.realloc .text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
   }
   .text.start : ALIGN(4096)
   {

@@ -11,6 +11,7 @@ use super::span::{List, Span, State};
 use crate::base::PAGE_BYTES;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{rseq, time};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Longest run kept: 1 MiB. Above that the page faults or the clearing dwarf a lock.
 pub(crate) const MAX_RUN_PAGES: usize = (1 << 20) / PAGE_BYTES;
@@ -46,6 +47,9 @@ impl Shard {
 
     /// Takes the oldest run of the next bin that has one.
     fn evict(&mut self) -> Option<&'static Span> {
+        if self.runs == 0 {
+            return None;
+        }
         for _ in 0..self.bins.len() {
             self.hand = (self.hand + 1) % self.bins.len();
             if let Some(span) = self.bins[self.hand].last() {
@@ -65,6 +69,9 @@ impl Shard {
     }
 }
 
+/// Whether a run has ever been kept. Until then nobody looks, and the shards cost no page.
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
 static SHARDS_OF_RUNS: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Rank::RunCache, Shard::new()) }; SHARDS];
 
 fn current_shard() -> &'static Mutex<Shard> {
@@ -74,7 +81,7 @@ fn current_shard() -> &'static Mutex<Shard> {
 
 /// A waiting run of exactly `pages` pages, ready for use as [`State::Large`], if there is one.
 pub(super) fn take(pages: usize) -> Option<&'static Span> {
-    if pages > MAX_RUN_PAGES {
+    if pages > MAX_RUN_PAGES || !IS_USED.load(Relaxed) {
         return None;
     }
     let mut shard = current_shard().lock();
@@ -93,6 +100,9 @@ pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) 
         return release(span);
     }
     let now = super::maintenance::recent_milliseconds();
+    if !IS_USED.load(Relaxed) {
+        IS_USED.store(true, Relaxed);
+    }
     let mut shard = current_shard().lock();
     while shard.pages + span.pages() > most {
         let Some(old) = shard.evict() else { break };
@@ -111,8 +121,14 @@ pub(super) fn give(span: &'static Span, mut release: impl FnMut(&'static Span)) 
 
 /// Passes to `release` every run that has waited for `milliseconds` or longer.
 pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'static Span)) {
+    if !IS_USED.load(Relaxed) {
+        return;
+    }
     let now = milliseconds();
     for shard in &SHARDS_OF_RUNS {
+        if shard.lock().runs == 0 {
+            continue;
+        }
         for bin in 0..=MAX_RUN_PAGES {
             loop {
                 let mut shard = shard.lock();
@@ -132,7 +148,7 @@ pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'stati
 
 /// Passes to `release` every run that waits in this thread's shard.
 pub(super) fn empty_current(mut release: impl FnMut(&'static Span)) {
-    loop {
+    while IS_USED.load(Relaxed) {
         let mut shard = current_shard().lock();
         let Some(span) = shard.evict() else { return };
         drop(shard);
