@@ -158,33 +158,43 @@ impl Drop for RootRegion {
 /// It checks the whole process twice, so other threads should be quiet: `cargo test -- --test-threads=1`. What
 /// is lost is reported on standard error with the stacks that allocated it.
 ///
-/// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss.
-/// What was allocated before and is moved into `body` may go on being named by a dead slot of the caller's frame, and
-/// so may what takes the place of a block that `body` frees. An assertion within or beside another avoids nothing.
+/// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss. As
+/// long as `body` runs, up to 64 MiB of such places are kept free. What was allocated before and is moved into `body`
+/// may go on being named by a dead slot of the caller's frame, and so may what takes the place of a block that `body`
+/// frees. An assertion within or beside another avoids nothing; one whose body forks goes on in the child.
 ///
 /// # Panics
-/// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.
+/// If something leaked. Also if it can't be told, for an assertion that can't be checked must not hold: if leak mode is
+/// off, a check fails, or a block had to be placed where stale words point, because memory ran out or they point to
+/// more than 64 MiB of such places.
 #[track_caller]
 pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
-    let stale = Stale::new();
-    wipe_dead_stack();
-    let before = checked(stale.as_ref()).leaked();
+    assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
     // Until the second check is over, so that no word that was there before keeps what `body` loses.
-    let _avoided = stale.as_ref().and_then(Stale::avoid);
+    let stale = Stale::new().expect("no memory to note stale words in");
+    wipe_dead_stack();
+    let before = leaked(stale.as_ref());
+    if let Some(stale) = &stale {
+        stale.avoid();
+    }
     let result = apart(body);
     wipe_dead_stack();
-    let after = checked(None).leaked();
+    let after = leaked(None);
     let (bytes, blocks) =
         (after.bytes.saturating_sub(before.bytes), after.blocks.saturating_sub(before.blocks));
     assert!(blocks == 0, "{bytes} bytes leaked in {blocks} blocks");
+    assert!(
+        !stale.is_some_and(|stale| stale.could_not_avoid()),
+        "leaks can't be ruled out: for want of memory, or of room beyond 64 MiB, blocks lie where stale words point"
+    );
     result
 }
 
 #[track_caller]
-fn checked(stale: Option<&Stale>) -> Summary {
-    assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
-    let totals = stale.map_or_else(|| check::run(Trigger::Call), check::run_noting);
-    totals.expect("the check for leaks could not be made; standard error says why").into()
+fn leaked(stale: Option<&Stale>) -> Amount {
+    check::run_for_assertion(stale)
+        .expect("the check for leaks could not be made; standard error says why")
+        .into()
 }
 
 /// Runs `body` in frames of its own, which are dead afterwards.

@@ -21,7 +21,7 @@ use super::{capture, depot, frame};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::{self, tracking};
-use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
+use crate::report::{Amount, Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{OwnerLock, Rank};
 use crate::sys::{cpu, file::File, message, message::say, signal, time};
 use alloc::{format, string::String, vec::Vec};
@@ -144,10 +144,11 @@ pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     run_for(trigger, caller_of(trigger), None)
 }
 
-/// As [`run`] because the program asked, noting the words that lead to no object.
+/// As [`run`], for an assertion: returns what is definitely or indirectly lost, and notes in `stale` the words that lead
+/// to no object.
 #[inline(never)]
-pub(crate) fn run_noting(stale: &Stale) -> Option<Totals> {
-    run_for(Trigger::Call, caller_of(Trigger::Call), Some(stale))
+pub(crate) fn run_for_assertion(stale: Option<&Stale>) -> Option<Amount> {
+    run_for(Trigger::Call, caller_of(Trigger::Call), stale).map(|totals| totals.leaked())
 }
 
 /// As [`run`] at the end of the process, when the stack is live from `stack_pointer` on.
