@@ -93,6 +93,11 @@ fn keeps_named(object: Addr, may_keep: bool) -> bool {
     true
 }
 
+/// Whether a stale word points into what `object` would get if it grew in place from `old` to `new` bytes.
+pub(super) fn is_growth_named(object: Addr, old: usize, new: usize) -> bool {
+    NAMED.load(Relaxed) != 0 && old < new && new <= MOST_BYTES && is_named(object.plus(old), new - old)
+}
+
 fn is_named(start: Addr, bytes: usize) -> bool {
     READERS.fetch_add(1, SeqCst);
     let is_named = match NAMED.load(SeqCst) {
