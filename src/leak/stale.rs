@@ -67,6 +67,11 @@ impl Drop for Stale {
     }
 }
 
+/// Whether an assertion goes on. What is lost must stay until it is over: it compares what two checks find.
+pub(super) fn is_assertion_on() -> bool {
+    OWNER.load(Relaxed) != 0
+}
+
 /// In a child of `fork`: it goes on with the assertion of the thread that forked, and with no other.
 pub(super) fn reset_after_fork() {
     aside::forget_readers();
