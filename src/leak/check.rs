@@ -211,8 +211,7 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
         unsafe { heap::arena::serve(|| work(world, place, &kept, times, result), snapshot::give_up) };
     });
     let result = match outcome {
-        Outcome::Done(result, _) if !result.failed => Some(result),
-        Outcome::Done(..) => None,
+        Outcome::Done(result, _) => Some(result),
         Outcome::Running(running) => {
             drop(running);
             None
@@ -223,12 +222,12 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
         }
     };
     GENERATION.fetch_add(1, Relaxed);
-    // Who failed may have written before. A file that none of this process's checks has begun may be there from a
+    // A copy that died may have written before. A file that none of this process's checks has begun may be there from a
     // process that had its number: the first that writes must not go on with that.
     if result.is_none_or(|result| result.wrote) {
         HAS_REPORTED.store(true, Relaxed);
     }
-    result.inspect(|result| {
+    result.filter(|result| !result.failed).inspect(|result| {
         let reclaimed = remember(result, &lost_list);
         if config::is_on(Key::Trace) {
             trace(trigger, result, &paused, reclaimed);
