@@ -2,7 +2,7 @@
 
 use super::check::{self, Trigger};
 use super::ignore::{self, Ignored};
-use super::{is_on, roots, scope, stale::Stale};
+use super::{is_on, roots, scope, stale::Stale, stop_world};
 use crate::base::Addr;
 use crate::report::{Amount as Counted, Kind, Totals};
 use crate::sys::message::say;
@@ -171,15 +171,16 @@ impl Drop for RootRegion {
 #[track_caller]
 pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
     assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
+    let wiped_bytes = wiped_bytes();
     // Until the second check is over, so that no word that was there before keeps what `body` loses.
     let stale = Stale::new().expect("no memory to note stale words in");
-    wipe_dead_stack();
+    wipe_dead_stack(wiped_bytes);
     let before = leaked(stale.as_ref());
     if let Some(stale) = &stale {
         stale.avoid();
     }
     let result = apart(body);
-    wipe_dead_stack();
+    wipe_dead_stack(wiped_bytes);
     let after = leaked(None);
     let (bytes, blocks) =
         (after.bytes.saturating_sub(before.bytes), after.blocks.saturating_sub(before.blocks));
@@ -204,13 +205,41 @@ fn apart<R>(body: impl FnOnce() -> R) -> R {
     black_box(body())
 }
 
-/// More than most test bodies use; what lies deeper may hide a leak.
-const WIPED_BYTES: usize = 64 << 10;
+/// Bytes of dead stack to wipe, by frames of [`WIPED_AT_ONCE`]: 64 KiB, more than most test bodies use, but no more
+/// than half of what the thread has left. What lies deeper may hide a leak.
+fn wiped_bytes() -> usize {
+    const MOST: usize = 64 << 10;
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut stack, mut bytes) = (core::ptr::null_mut(), 0);
+    // SAFETY: the first call fills the attributes if it returns 0; only then they are read and given back.
+    let is_known = unsafe {
+        libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 && {
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut stack, &raw mut bytes);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr()) == 0
+        }
+    };
+    let room = stop_world::stack_pointer().saturating_sub(stack.addr());
+    match is_known {
+        true if room < bytes => MOST.min(room / 2),
+        // On a stack that the program has made itself, and nobody knows the end of.
+        true => WIPED_AT_ONCE,
+        // The main thread's, where /proc is hidden.
+        false => MOST,
+    }
+}
+
+/// Bytes of a frame that wipes.
+const WIPED_AT_ONCE: usize = 4 << 10;
 
 /// Overwrites the dead part of the stack: its words would pass for live ones as soon as the check's own
 /// frames lie over them.
 #[inline(never)]
-fn wipe_dead_stack() {
-    let mut dead = [0u8; WIPED_BYTES];
+fn wipe_dead_stack(bytes: usize) {
+    let mut dead = [0u8; WIPED_AT_ONCE];
+    black_box(&mut dead);
+    if bytes > WIPED_AT_ONCE {
+        wipe_dead_stack(bytes - WIPED_AT_ONCE);
+    }
+    // The frame is still needed, so that the next one lies below it.
     black_box(&mut dead);
 }
