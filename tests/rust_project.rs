@@ -31,7 +31,12 @@ fn built(profile: &'static str) -> &'static Path {
 }
 
 fn run(profile: &'static str, program: &str, options: &str) -> (Output, String) {
+    run_with(profile, program, &[], options)
+}
+
+fn run_with(profile: &'static str, program: &str, args: &[&str], options: &str) -> (Output, String) {
     let mut command = Command::new(built(profile).join(program));
+    command.args(args);
     command.env_remove("LD_PRELOAD").env_remove("LSAN_OPTIONS").env("BESOM_OPTIONS", options);
     // A panic's backtrace fills tens of MiB of the heap, and what it leaves unwritten there still holds pointers to
     // blocks freed before; one of them may lead to the block that is lost next.
@@ -80,6 +85,36 @@ fn asserts_that_nothing_is_lost(profile: &'static str) {
     assert!(!said.contains("besom::leak"), "{profile}: a frame of besom's own in:\n{said}");
 }
 
+/// What the program `stale_words` does, further options, and what its assertions say.
+const STALE_WORDS: &[(&str, &str, &[&str])] = &[
+    ("freed_at_the_end", "", &["819200 bytes leaked in 100 blocks"]),
+    ("freed_and_cut_anew", "", &["1638400 bytes leaked in 200 blocks"]),
+    ("behind_what_is_requested", "", &["368000 bytes leaked in 10 blocks"]),
+    ("behind_what_is_aligned", "", &["6400 bytes leaked in 100 blocks"]),
+    ("behind_a_block_that_grows", "", &["1280160 bytes leaked in 20 blocks"]),
+    ("more_than_fit_in_a_list", "", &["2000 bytes leaked in 50 blocks"]),
+    ("failed_request", "", &["2000 bytes leaked in 50 blocks"; 2]),
+    ("too_much", "", &[NOT_RULED_OUT]),
+    ("exhausted", ":hard_limit=64M", &[NOT_RULED_OUT]),
+    ("none_of_its_own", "", &["found"]),
+    ("lost_before", "", &["120 bytes leaked in 3 blocks"; 3]),
+    ("lost_before", ":leak_new=1", &["120 bytes leaked in 3 blocks"; 3]),
+    ("lost_before", ":reclaim=1", &["120 bytes leaked in 3 blocks"; 3]),
+    ("small_stack", "", &["40 bytes leaked in 1 blocks"]),
+    ("forked", "", &["2000 bytes leaked in 50 blocks"; 2]),
+];
+const NOT_RULED_OUT: &str = "leaks can't be ruled out: for want of memory, or of room beyond 64 MiB, blocks lie where \
+                             stale words point";
+
+fn asserts_in_spite_of_stale_words(profile: &'static str) {
+    for (case, more, expected) in STALE_WORDS {
+        let options = format!("leak=1:leak_at_exit=0{more}");
+        let (output, said) = run_with(profile, "stale_words", &[case], &options);
+        let lines: Vec<&str> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+        assert_eq!((output.status.code(), &*lines), (Some(0), *expected), "{profile}: {case}{more}: {said}");
+    }
+}
+
 fn says_that_it_sees_nothing(profile: &'static str) {
     let (output, said) = run(profile, "bystander", "leak=1:verbosity=1");
     assert_eq!(output.status.code(), Some(0), "{profile}: {said}");
@@ -111,6 +146,16 @@ fn assertions_find_every_single_loss_in_debug() {
 #[test]
 fn assertions_find_every_single_loss_in_release() {
     asserts_that_nothing_is_lost("release");
+}
+
+#[test]
+fn assertions_find_what_stale_words_might_hide_in_debug() {
+    asserts_in_spite_of_stale_words("dev");
+}
+
+#[test]
+fn assertions_find_what_stale_words_might_hide_in_release() {
+    asserts_in_spite_of_stale_words("release");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const fn ones(from: usize, len: usize) -> u64 {
 
 /// Calls `each(word, mask)` for every word that the run `start .. start + len` touches.
 #[inline]
-fn for_run(mut start: usize, mut len: usize, mut each: impl FnMut(usize, u64)) {
+pub(crate) fn for_run(mut start: usize, mut len: usize, mut each: impl FnMut(usize, u64)) {
     while len > 0 {
         let from = start % WORD_BITS;
         let n = len.min(WORD_BITS - from);

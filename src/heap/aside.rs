@@ -5,96 +5,116 @@
 //! be kept by them in a leak check, though nobody put its address there. Who wants to see all that a piece of
 //! code loses names such words here; allocation then puts the places that they lead to aside and takes others.
 
-use super::size_class::{OBJECT_BYTES, TINY_PAGES};
-use super::{Request, tiny};
+use super::{span, word_map::WordMap};
 use crate::base::Addr;
 use core::sync::atomic::{
-    AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    AtomicBool, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 
 /// Larger objects come from where they come from: what is put aside is memory that nobody can use.
 const MOST_BYTES: usize = 64 << 10;
-
-/// Where the words begin, and how many there are; none: nothing is avoided.
-static FIRST: AtomicUsize = AtomicUsize::new(0);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are put aside at most: stale words may name the whole of a heap that was freed.
 const MOST_ASIDE_BYTES: usize = 64 << 20;
+
+/// Where the map is of what stale words point to; 0: nothing is avoided.
+static NAMED: AtomicUsize = AtomicUsize::new(0);
+/// Threads that may be looking at it.
+static READERS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are put aside.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// The object put aside last, which holds the address of the one before; 0: none.
 static LAST: AtomicUsize = AtomicUsize::new(0);
+/// Whether the program got a place that was to be avoided.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// From now on no object gets a place that one of `words`, which are sorted, points to or into. One list at a
-/// time.
+/// From now on no object gets a place whose bit in `named` is set. One map at a time.
 ///
 /// # Safety
-/// All lists must begin at the same address, in memory as long as the longest of them that is never given back:
-/// another thread may look at it after [`end`], with the length of the list before.
-pub(crate) unsafe fn begin(words: &'static [AtomicUsize]) {
-    FIRST.store(words.as_ptr().expose_provenance(), Relaxed);
-    COUNT.store(words.len(), Release);
+/// The map's memory must stay until [`end`] says that nobody looks at it.
+pub(crate) unsafe fn begin(named: WordMap) {
+    HAS_FAILED.store(false, Relaxed);
+    NAMED.store(named.addr().0, SeqCst);
 }
 
-/// Whether anything is put aside.
-pub(super) fn is_any() -> bool {
-    LAST.load(Relaxed) != 0
+/// Whether, since [`begin`], the program has got a place that was to be avoided, for want of others.
+pub(crate) fn has_failed() -> bool {
+    HAS_FAILED.load(Relaxed)
 }
 
-/// In a child of `fork`, in which the thread that began this may not exist: nothing is avoided. What is put aside is
-/// given back by [`end`] if it does.
-pub(crate) fn forget() {
-    COUNT.store(0, Release);
+/// All places may be used again. `false`: another thread is looking at the map yet.
+pub(crate) fn end() -> bool {
+    NAMED.store(0, SeqCst);
+    give_back();
+    READERS.load(SeqCst) == 0
 }
 
-/// All places may be used again.
-pub(crate) fn end() {
-    COUNT.store(0, Release);
+/// In a child of `fork`: the other threads do not exist.
+pub(crate) fn forget_readers() {
+    READERS.store(0, Relaxed);
+}
+
+/// What is put aside may be used again; `false`: nothing is.
+pub(super) fn give_back() -> bool {
     BYTES.store(0, Relaxed);
     let mut object = LAST.swap(0, Acquire);
+    let is_any = object != 0;
     while object != 0 {
+        // No address stays there: it would be a stale word itself.
         // SAFETY: `put` wrote the word into an object that is nobody else's.
-        let before = unsafe { Addr(object).ptr::<usize>().read() };
+        let before = unsafe { Addr(object).ptr::<usize>().replace(0) };
         super::free_to_cache(Addr(object), super::Operation::Free);
         object = before;
     }
+    is_any
 }
 
-/// Whether a request is not to be served with `object`.
+/// Whether `object`, just allocated, is put aside, so that its request needs another. Unless `may_keep`, it has to serve.
 #[inline(always)]
-pub(super) fn is_named(object: Addr, request: &Request) -> bool {
-    let count = COUNT.load(Acquire);
-    count > 0 && is_among(count, object, request)
+pub(super) fn keeps(object: Addr, may_keep: bool) -> bool {
+    NAMED.load(Relaxed) != 0 && keeps_named(object, may_keep)
 }
 
 #[cold]
 #[inline(never)]
-fn is_among(count: usize, object: Addr, request: &Request) -> bool {
-    let bytes = match request.class {
-        0 => request.bytes,
-        TINY_PAGES => OBJECT_BYTES[tiny::OWN_CLASS] as usize,
-        class => OBJECT_BYTES[class] as usize,
-    };
-    if bytes > MOST_BYTES || BYTES.load(Relaxed) + bytes > MOST_ASIDE_BYTES {
+fn keeps_named(object: Addr, may_keep: bool) -> bool {
+    // All of its place counts: a word into what was not requested leads to the object, too.
+    let Some(bytes) = span::containing(object).map(span::Span::object_bytes) else { return false };
+    if bytes > MOST_BYTES || !is_named(object, bytes) {
         return false;
     }
-    // SAFETY: `begin` stored the parts of a static slice, and by its contract its memory has room for every list.
-    let words = unsafe { core::slice::from_raw_parts(Addr(FIRST.load(Relaxed)).ptr::<AtomicUsize>(), count) };
-    // Another thread may be writing the next list by now: a word that was above may be below when it is read again.
-    let next = words.partition_point(|word| word.load(Relaxed) < object.0);
-    let is_named = words.get(next).is_some_and(|word| word.load(Relaxed).wrapping_sub(object.0) < bytes);
-    if is_named {
-        BYTES.fetch_add(bytes, Relaxed);
+    if !may_keep || BYTES.load(Relaxed) + bytes > MOST_ASIDE_BYTES {
+        HAS_FAILED.store(true, Relaxed);
+        return false;
     }
+    BYTES.fetch_add(bytes, Relaxed);
+    // SAFETY: the caller has just allocated it, and its request is served with another one.
+    unsafe { put(object) };
+    true
+}
+
+/// Whether a stale word points into what `object` would get if it grew in place from `old` to `new` bytes.
+pub(super) fn is_growth_named(object: Addr, old: usize, new: usize) -> bool {
+    NAMED.load(Relaxed) != 0 && old < new && new <= MOST_BYTES && is_named(object.plus(old), new - old)
+}
+
+fn is_named(start: Addr, bytes: usize) -> bool {
+    READERS.fetch_add(1, SeqCst);
+    let is_named = match NAMED.load(SeqCst) {
+        0 => false,
+        // SAFETY: `begin` stored it. Either `end` sees this reader, and the map stays, or it is not found here: all
+        // accesses of the two words are in one order.
+        at => unsafe { WordMap::at(Addr(at)) }.is_any_set(start, bytes),
+    };
+    READERS.fetch_sub(1, SeqCst);
     is_named
 }
 
-/// Puts an object aside until [`end`].
+/// Puts an object aside until [`give_back`].
 ///
 /// # Safety
 /// It has been allocated and nobody else has it.
-pub(super) unsafe fn put(object: Addr) {
+unsafe fn put(object: Addr) {
     let mut before = LAST.load(Relaxed);
     loop {
         // SAFETY: an object has room for a word, and this one is the caller's.

@@ -33,6 +33,7 @@ pub(crate) mod span;
 mod start_bits;
 mod tiny;
 pub(crate) mod tracking;
+pub(crate) mod word_map;
 
 pub(crate) use diagnose::Operation;
 pub(crate) use init::{ensure_started, is_started};
@@ -119,11 +120,6 @@ pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
         Some(object) => object.ptr(),
         None => alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false }),
     }
-}
-
-/// Whether an address lies in the range in which the heap grows.
-pub(crate) fn may_lie_in(addr: Addr) -> bool {
-    page_map::page_of(addr).is_some()
 }
 
 /// The class of a Rust layout: a pure function, on which [`dealloc_layout`] relies.
@@ -267,31 +263,27 @@ fn free_sized_slow(object: Addr, bytes: usize, class: usize, operation: Operatio
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
-    let object = loop {
+    let mut may_keep = true;
+    loop {
         let popped = if mcache::is_tracked() { pop_tracked(&request) } else { None };
-        let object = match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
-            Taken::ToNote(object) => object,
-            // No memory: what is put aside is free. Not where the heap's locks are held.
-            Taken::Done(object)
-                if object.is_null() && aside::is_any() && !arena::is_active() && !fork::is_holder() =>
-            {
-                aside::end();
-                continue;
+        match popped.map_or_else(|| alloc_missed(request), Taken::ToNote) {
+            Taken::ToNote(object) if aside::keeps(object, may_keep) => continue,
+            Taken::ToNote(object) => {
+                // One call for all, or the same stack of the program's would be two by the frames that it has in here.
+                if tracking::note_alloc(object, request.bytes, request.noscan) {
+                    return object.ptr();
+                }
+                free_to_cache(object, Operation::Free);
             }
-            Taken::Done(object) => return object,
-        };
-        if !aside::is_named(object, &request) {
-            break object;
+            Taken::Done(object) if !object.is_null() => return object,
+            Taken::Done(_) => {}
         }
-        // SAFETY: just allocated, and kept from the program.
-        unsafe { aside::put(object) };
-    };
-    // One call for all, or the same stack of the program's would be two by the frames that it has in here.
-    if tracking::note_alloc(object, request.bytes, request.noscan) {
-        return object.ptr();
+        // No memory: what is put aside is some. Once, and not where the heap's locks are held.
+        if !may_keep || arena::is_active() || fork::is_holder() || !aside::give_back() {
+            return null_mut();
+        }
+        may_keep = false;
     }
-    free_to_cache(object, Operation::Free);
-    null_mut()
 }
 
 /// What came of a request.

@@ -159,6 +159,16 @@ pub(crate) fn for_each_span(mut each: impl FnMut(&'static Span)) {
     for_each_span_unlocked(&mut each);
 }
 
+/// Bytes that the heap has grown to, from its base on.
+pub(crate) fn grown_bytes() -> usize {
+    HEAP.lock().top_chunks() * page_heap::CHUNK_BYTES
+}
+
+/// Pages that the heap had grown to when [`note_top`] or [`for_each_span`] last looked.
+pub(crate) fn noted_pages() -> usize {
+    TOP_CHUNKS.load(Relaxed) * page_heap::CHUNK_PAGES
+}
+
 /// Chunks the heap had grown to when [`note_top`] or [`for_each_span`] last looked.
 static TOP_CHUNKS: AtomicUsize = AtomicUsize::new(0);
 
@@ -174,7 +184,7 @@ pub(crate) unsafe fn note_top() {
 /// As [`for_each_span`], for a heap that does not change and whose lock may be held: a stopped process or
 /// a copy of one. Up to where [`note_top`] looked.
 pub(crate) fn for_each_span_unlocked(mut each: impl FnMut(&'static Span)) {
-    let top = TOP_CHUNKS.load(Relaxed) * page_heap::CHUNK_PAGES;
+    let top = noted_pages();
     let mut page = 0;
     while page < top {
         let entry = page_map::entry_of(PageId(page as u32));

@@ -1,7 +1,7 @@
 //! Changing an object's size: in place where its class stays the same, by page tables where it is large.
 
 use super::size_class::{LARGE_PAGES, TINY_PAGES};
-use super::{Operation, arena, fork, large, mcache, page_map, span, tracking, usable_bytes};
+use super::{Operation, arena, aside, fork, large, mcache, page_map, span, tracking, usable_bytes};
 use crate::base::{Addr, PAGE_BYTES};
 use core::ptr::null_mut;
 
@@ -110,7 +110,8 @@ fn resize_large(object: Addr, bytes: usize) -> Option<*mut u8> {
     if fork::is_holder() {
         return fork::step_aside(|| resize_large(object, bytes));
     }
-    if large::resize_in_place(span, bytes) {
+    let grown = bytes.next_multiple_of(PAGE_BYTES);
+    if !aside::is_growth_named(object, span.object_bytes(), grown) && large::resize_in_place(span, bytes) {
         note_resize(object, bytes);
         return Some(object.ptr());
     }

@@ -2,7 +2,7 @@
 
 use super::check::{self, Trigger};
 use super::ignore::{self, Ignored};
-use super::{is_on, roots, scope, stale::Stale};
+use super::{is_on, roots, scope, stale::Stale, stop_world};
 use crate::base::Addr;
 use crate::report::{Amount as Counted, Kind, Totals};
 use crate::sys::message::say;
@@ -156,35 +156,47 @@ impl Drop for RootRegion {
 /// ```
 ///
 /// It checks the whole process twice, so other threads should be quiet: `cargo test -- --test-threads=1`. What
-/// is lost is reported on standard error with the stacks that allocated it.
+/// is lost is reported on standard error with the stacks that allocated it. `leak_new` leaves out of these reports what
+/// was reported before, but nothing out of the comparison, and `reclaim` frees nothing meanwhile.
 ///
-/// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss.
-/// What was allocated before and is moved into `body` may go on being named by a dead slot of the caller's frame, and
-/// so may what takes the place of a block that `body` frees. An assertion within or beside another avoids nothing.
+/// `body` gets no block of up to 64 KiB at an address that stale words of the program hold; these would hide a loss. As
+/// long as `body` runs, up to 64 MiB of such places are kept free. What was allocated before and is moved into `body`
+/// may go on being named by a dead slot of the caller's frame, and so may what takes the place of a block that `body`
+/// frees. An assertion within or beside another avoids nothing; one whose body forks goes on in the child.
 ///
 /// # Panics
-/// If something leaked; also if leak mode is off, for an assertion that can't be checked must not hold.
+/// If something leaked. Also if it can't be told, for an assertion that can't be checked must not hold: if leak mode is
+/// off, a check fails, or a block had to be placed where stale words point, because memory ran out or they point to
+/// more than 64 MiB of such places.
 #[track_caller]
 pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
-    let stale = Stale::new();
-    wipe_dead_stack();
-    let before = checked(stale.as_ref()).leaked();
+    assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
+    let wiped_bytes = wiped_bytes();
     // Until the second check is over, so that no word that was there before keeps what `body` loses.
-    let _avoided = stale.as_ref().and_then(Stale::avoid);
+    let stale = Stale::new().expect("no memory to note stale words in");
+    wipe_dead_stack(wiped_bytes);
+    let before = leaked(stale.as_ref());
+    if let Some(stale) = &stale {
+        stale.avoid();
+    }
     let result = apart(body);
-    wipe_dead_stack();
-    let after = checked(None).leaked();
+    wipe_dead_stack(wiped_bytes);
+    let after = leaked(None);
     let (bytes, blocks) =
         (after.bytes.saturating_sub(before.bytes), after.blocks.saturating_sub(before.blocks));
     assert!(blocks == 0, "{bytes} bytes leaked in {blocks} blocks");
+    assert!(
+        !stale.is_some_and(|stale| stale.could_not_avoid()),
+        "leaks can't be ruled out: for want of memory, or of room beyond 64 MiB, blocks lie where stale words point"
+    );
     result
 }
 
 #[track_caller]
-fn checked(stale: Option<&Stale>) -> Summary {
-    assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
-    let totals = stale.map_or_else(|| check::run(Trigger::Call), check::run_noting);
-    totals.expect("the check for leaks could not be made; standard error says why").into()
+fn leaked(stale: Option<&Stale>) -> Amount {
+    check::run_for_assertion(stale)
+        .expect("the check for leaks could not be made; standard error says why")
+        .into()
 }
 
 /// Runs `body` in frames of its own, which are dead afterwards.
@@ -193,13 +205,41 @@ fn apart<R>(body: impl FnOnce() -> R) -> R {
     black_box(body())
 }
 
-/// More than most test bodies use; what lies deeper may hide a leak.
-const WIPED_BYTES: usize = 64 << 10;
+/// Bytes of dead stack to wipe, by frames of [`WIPED_AT_ONCE`]: 64 KiB, more than most test bodies use, but no more
+/// than half of what the thread has left. What lies deeper may hide a leak.
+fn wiped_bytes() -> usize {
+    const MOST: usize = 64 << 10;
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut stack, mut bytes) = (core::ptr::null_mut(), 0);
+    // SAFETY: the first call fills the attributes if it returns 0; only then they are read and given back.
+    let is_known = unsafe {
+        libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 && {
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut stack, &raw mut bytes);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr()) == 0
+        }
+    };
+    let room = stop_world::stack_pointer().saturating_sub(stack.addr());
+    match is_known {
+        true if room < bytes => MOST.min(room / 2),
+        // On a stack that the program has made itself, and nobody knows the end of.
+        true => WIPED_AT_ONCE,
+        // The main thread's, where /proc is hidden.
+        false => MOST,
+    }
+}
+
+/// Bytes of a frame that wipes.
+const WIPED_AT_ONCE: usize = 4 << 10;
 
 /// Overwrites the dead part of the stack: its words would pass for live ones as soon as the check's own
 /// frames lie over them.
 #[inline(never)]
-fn wipe_dead_stack() {
-    let mut dead = [0u8; WIPED_BYTES];
+fn wipe_dead_stack(bytes: usize) {
+    let mut dead = [0u8; WIPED_AT_ONCE];
+    black_box(&mut dead);
+    if bytes > WIPED_AT_ONCE {
+        wipe_dead_stack(bytes - WIPED_AT_ONCE);
+    }
+    // The frame is still needed, so that the next one lies below it.
     black_box(&mut dead);
 }

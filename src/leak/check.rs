@@ -14,14 +14,14 @@ use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, Buffer, NoMemory};
 use super::roots::{self, Kinds, Root, Search, What};
 use super::snapshot::{self, Outcome, Place, Plan};
-use super::stale::Stale;
+use super::stale::{self, Stale};
 use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
 use super::trace::{Milliseconds, Phase, Times};
 use super::{capture, depot, frame};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::{self, tracking};
-use crate::report::{Group, Kind, LeakReport, ReportOptions, Session, Totals};
+use crate::report::{Amount, Group, Kind, LeakReport, ReportOptions, Session, Totals};
 use crate::sync::{OwnerLock, Rank};
 use crate::sys::{cpu, file::File, message, message::say, signal, time};
 use alloc::{format, string::String, vec::Vec};
@@ -105,6 +105,8 @@ const MAX_LOST: usize = 1 << 20;
 #[derive(Clone, Copy)]
 struct Result {
     totals: Totals,
+    /// What is definitely or indirectly lost, whether reported before or not.
+    leaked: Amount,
     times: Times,
     live_bytes: usize,
     live_blocks: usize,
@@ -141,24 +143,25 @@ const BYTES_PER_WORKER: usize = 4 << 20;
 #[inline(never)]
 pub(crate) fn run(trigger: Trigger) -> Option<Totals> {
     // The first frame of the program's that waits for this; see `frame`.
-    run_for(trigger, caller_of(trigger), None)
+    run_for(trigger, caller_of(trigger), None).map(|result| result.totals)
 }
 
-/// As [`run`] because the program asked, noting the words that lead to no object.
+/// As [`run`], for an assertion: returns all that is definitely or indirectly lost, also what `leak_new` leaves out,
+/// and notes in `stale` the words that lead to no object.
 #[inline(never)]
-pub(crate) fn run_noting(stale: &Stale) -> Option<Totals> {
-    run_for(Trigger::Call, caller_of(Trigger::Call), Some(stale))
+pub(crate) fn run_for_assertion(stale: Option<&Stale>) -> Option<Amount> {
+    run_for(Trigger::Call, caller_of(Trigger::Call), stale).map(|result| result.leaked)
 }
 
 /// As [`run`] at the end of the process, when the stack is live from `stack_pointer` on.
 pub(crate) fn run_at_exit(stack_pointer: usize) -> Option<Totals> {
     // Nothing of a frame that made a call lies below its stack pointer.
     let stack_pointer = stack_pointer + stop_world::RED_ZONE_BYTES;
-    run_for(Trigger::Exit, Caller { stack_pointer, registers: None }, None)
+    run_for(Trigger::Exit, Caller { stack_pointer, registers: None }, None).map(|result| result.totals)
 }
 
 #[inline(never)]
-fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Totals> {
+fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Result> {
     if !super::is_on() {
         return None;
     }
@@ -208,8 +211,7 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<To
         unsafe { heap::arena::serve(|| work(world, place, &kept, times, result), snapshot::give_up) };
     });
     let result = match outcome {
-        Outcome::Done(result, _) if !result.failed => Some(result),
-        Outcome::Done(..) => None,
+        Outcome::Done(result, _) => Some(result),
         Outcome::Running(running) => {
             drop(running);
             None
@@ -220,18 +222,17 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<To
         }
     };
     GENERATION.fetch_add(1, Relaxed);
-    // Who failed may have written before. A file that none of this process's checks has begun may be there from a
+    // A copy that died may have written before. A file that none of this process's checks has begun may be there from a
     // process that had its number: the first that writes must not go on with that.
     if result.is_none_or(|result| result.wrote) {
         HAS_REPORTED.store(true, Relaxed);
     }
-    result.map(|result| {
-        let reclaimed = remember(&result, &lost_list);
+    result.filter(|result| !result.failed).inspect(|result| {
+        let reclaimed = remember(result, &lost_list);
         if config::is_on(Key::Trace) {
-            trace(trigger, &result, &paused, reclaimed);
+            trace(trigger, result, &paused, reclaimed);
         }
         super::trigger::note_live_bytes(result.live_bytes);
-        result.totals
     })
 }
 
@@ -385,17 +386,19 @@ fn try_work(
         session.suppress(stack as usize, depot::frames(depot::StackId(stack)), amount)
     });
     let only_new = config::is_on(Key::OnlyNew);
-    let (mut noted, mut forgotten) = (0, 0);
+    let (mut noted, mut forgotten, mut all) = (0, 0, Totals::NONE);
+    let each_lost = |object, kind, amount| {
+        all.add(kind, amount);
+        let has_room = kept.lost_list.set(noted, object);
+        *(if has_room { &mut noted } else { &mut forgotten }) += 1;
+    };
     let (totals, groups) =
-        mark::classify(&marker, options.report_objects, options.show_reachable, only_new, |hit, _| {
-            let has_room = kept.lost_list.set(noted, hit);
-            *(if has_room { &mut noted } else { &mut forgotten }) += 1;
-        });
+        mark::classify(&marker, options.report_objects, options.show_reachable, only_new, each_lost);
     times.note(Phase::Classify);
     if marker.is_incomplete() {
         return Err(Broken::NoMemory);
     }
-    result.totals = totals;
+    (result.totals, result.leaked) = (totals, all.leaked());
     (result.live_bytes, result.live_blocks) = objects.live();
     (result.lost, result.forgotten) = (noted, forgotten);
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
@@ -488,7 +491,7 @@ impl Drop for LostList {
 ///
 /// What is lost stays as it is: the program can't reach it to free it.
 fn remember(result: &Result, list: &LostList) -> usize {
-    let reclaim = config::is_on(Key::Reclaim);
+    let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on();
     let mut freed = 0;
     for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };

@@ -85,13 +85,14 @@ fn amount_of(note: Note) -> Amount {
 }
 
 /// Finds out which of the unreached objects are definitely and which indirectly lost (step 4), and sums up
-/// everything by stack and kind. `each_lost` gets every object that is lost in any way.
+/// everything by stack and kind, what was reported before left out if `only_new`. `each_lost` gets every object that is
+/// lost in any way.
 pub(crate) fn classify<F: Frozen>(
     marker: &Marker<'_, F>,
     list_objects: bool,
     list_reachable: bool,
     only_new: bool,
-    mut each_lost: impl FnMut(usize, Kind),
+    mut each_lost: impl FnMut(usize, Kind, Amount),
 ) -> (Totals, Groups) {
     find_leaders(marker);
     let objects = marker.objects();
@@ -99,7 +100,7 @@ pub(crate) fn classify<F: Frozen>(
     objects.frozen().for_each(&mut |hit, note| {
         let kind = kind_of(objects.color(hit.number));
         if kind.is_lost() {
-            each_lost(hit.start, kind);
+            each_lost(hit.start, kind, amount_of(note));
             if only_new && note.reported {
                 return;
             }

@@ -56,11 +56,9 @@ impl HeapImage {
     ///
     /// The heap must not change meanwhile: this is a frozen copy, or all threads are stopped.
     pub(crate) fn new(reader: Reader) -> Result<Self, NoMemory> {
-        let (mut top, mut count) = (0, 0);
-        pages::for_each_span_unlocked(|span| {
-            top = span.page().index() + span.pages();
-            count += span.objects();
-        });
+        // Not the end of the last span: words that lead behind it, to what was freed there, are looked at, too.
+        let (top, mut count) = (pages::noted_pages(), 0);
+        pages::for_each_span_unlocked(|span| count += span.objects());
         if count > u32::MAX as usize {
             return Err(NoMemory);
         }

@@ -34,8 +34,6 @@ const COLOR_MASK: u8 = 7;
 const NOSCAN: u8 = 8;
 /// The program asked not to report it.
 const IGNORED: u8 = 16;
-/// On an object that the program does not have: a word that points to it was found.
-const NAMED: u8 = 8;
 /// The upper bits: words at the end of the object's place that were not requested, so that marking need not
 /// look at the object's record, which is another cache line; `MANY_SPARE` for that many or more.
 const SPARE_SHIFT: u32 = 5;
@@ -129,14 +127,6 @@ impl<F: Frozen> Objects<F> {
             mark.store(old & !COLOR_MASK | color as u8, Relaxed);
         }
         paints
-    }
-
-    /// Whether the program does not have an object and a word points to it, the first time that this is asked.
-    #[inline]
-    pub(super) fn is_first_named(&self, number: u32) -> bool {
-        let mark = self.mark(number);
-        // Nobody paints what the program does not have.
-        mark.load(Relaxed) == Color::Free as u8 && mark.swap(NAMED, Relaxed) == Color::Free as u8
     }
 
     /// The object's colour will soon be asked for.

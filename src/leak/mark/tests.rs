@@ -129,7 +129,7 @@ fn marked(fake: &Fake, workers: usize, step: usize, hidden: &[u32]) -> BTreeMap<
     let marker = Marker::new(&objects, step == 1, workers).unwrap();
     marker.mark_from_roots(|feeder| feeder.words(BASE, fake.roots_end));
     suppress(&marker, |stack, _| hidden.contains(&stack));
-    let (totals, groups) = classify(&marker, true, true, false, |_, _| ());
+    let (totals, groups) = classify(&marker, true, true, false, |_, _, _| ());
     assert!(!marker.is_incomplete());
     let mut kinds: BTreeMap<_, _> = live(fake).map(|i| (i, None)).collect();
     add_groups(fake, &groups, &mut kinds);

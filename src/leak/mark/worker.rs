@@ -281,12 +281,13 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     /// Follows a word, if it is a pointer to an object.
     #[inline]
     fn visit(&mut self, word: usize) {
-        let Some(hit) = self.marker.objects.frozen().find(word) else {
-            if let Some(stale) = self.marker.stale {
-                stale.note(word);
-            }
-            return;
-        };
+        let hit = self.marker.objects.frozen().find(word);
+        if let Some(stale) = self.marker.stale
+            && hit.is_none_or(|hit| self.marker.objects.color(hit.number) == Color::Free)
+        {
+            return stale.note(word);
+        }
+        let Some(hit) = hit else { return };
         if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
             self.marker.objects.prefetch(hit.number);
             let due = self.met[self.next_met].replace(hit);
@@ -296,17 +297,6 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             }
         } else {
             self.marker.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
-            self.note_stale(hit);
-        }
-    }
-
-    /// Notes that a word leads to an object, if the program does not have it.
-    #[inline]
-    fn note_stale(&self, hit: Hit) {
-        if let Some(stale) = self.marker.stale
-            && self.marker.objects.is_first_named(hit.number)
-        {
-            stale.note(hit.start);
         }
     }
 
@@ -327,8 +317,6 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         };
         if is_first {
             self.push_object(hit);
-        } else {
-            self.note_stale(hit);
         }
     }
 
