@@ -5,10 +5,11 @@ use std::{env, fs, path::Path};
 /// The order of code and data. Where a program touches a page of the file, the kernel maps the 64 KiB around it (a
 /// *window*) as far as the segment goes, and all of that counts as the program's. So the first segment has only the
 /// tables that the dynamic linker reads and the heap's few constants. The second begins with the code of maintenance,
-/// which large heaps need, and ends with that of requests, [`REQUESTS`], in the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the requests' code is given
-/// back when the library has started (`abi::own_pages`). Of the data without contents, the few words that the start
-/// writes lie together, before the large tables of which it touches the beginnings. Data begin with a page, so that
-/// they take as few as they can.
+/// which large heaps need, and ends with that of requests, [`REQUESTS`], in the beginning of a window. Between them
+/// lies what the start and the reporter need, ten times as much. All but the requests' code is given back when the
+/// library has started (`abi::own_pages`). Of the data without contents, the few words that the start writes lie
+/// together, before the large tables of which it touches the beginnings. Data begin with a page, so that they take as
+/// few as they can.
 ///
 /// A name that no longer exists costs memory, not function: a test of `tests/exports.rs` notices, and
 /// `c-tests/memory_true.c`.
@@ -20,7 +21,7 @@ const REQUESTS: &str = "\
     *(.text.malloc)
     . = ALIGN(64);
     *(.text.free .text.cfree)
-    *(.text.*besom_rseq .text.calloc .text.*5besom3abi1c11malloc_slow*)
+    *(.text.*besom_rseq .text.calloc .text.realloc .text.*5besom3abi1c11malloc_slow*)
     *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
     *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
@@ -49,7 +50,7 @@ const MAINTENANCE: &str = "\
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
-    *(.text.realloc .text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
+    *(.text.*5besom3abi1c6resize* .text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
   }
   .text.start : ALIGN(4096)
   {

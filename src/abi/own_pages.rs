@@ -66,8 +66,8 @@ pub(super) fn release() {
 fn set_apart(start: Addr, first_of_start: usize) {
     let end = first_of_start & !(PAGE - 1);
     if start.0 < end && end - start.0 <= WINDOW_BYTES {
-        // A flag that the rest does not have makes the mapping, and this one has no other effect: a core file has no
-        // unchanged pages of files. An error leaves all as it is.
+        // A flag that the rest does not have makes the mapping. This one keeps the code, which is in the library's file,
+        // out of core files that would have all pages of files. An error leaves all as it is.
         // SAFETY: pages of the file's code, which stay as they are.
         let _ = unsafe { memory::advise(start, end - start.0, libc::MADV_DONTDUMP) };
     }

@@ -69,7 +69,7 @@ impl Shard {
     }
 }
 
-/// Whether a run has ever been kept. Until then nobody looks, and the shards cost no page.
+/// Whether a run has ever been kept. Until then nobody looks, and the shards cost no page, unless the process forks.
 static IS_USED: AtomicBool = AtomicBool::new(false);
 
 static SHARDS_OF_RUNS: [Mutex<Shard>; SHARDS] = [const { Mutex::new(Rank::RunCache, Shard::new()) }; SHARDS];

@@ -309,13 +309,15 @@ pub(crate) fn c_class_of_aligned(size: usize, align: usize) -> usize {
     if align <= C_ALIGN { class } else { next_aligned_to(class, align) }
 }
 
-/// The first class at or above `class` of which every object is aligned; 0: none.
+/// The first class at or above `class` of which every object is aligned at `align`, more than 8; 0: none.
 #[inline(always)]
 fn next_aligned_to(class: usize, align: usize) -> usize {
-    if align > PAGE_BYTES {
+    // What C's sized frees say is as the program has it.
+    if align > PAGE_BYTES || !align.is_power_of_two() {
         return 0;
     }
-    // SAFETY: log2(align) - 3 is at most ALIGN_SHIFTS - 1 because align is at most a page; class < CLASSES.
+    // SAFETY: log2(align) - 3 is from 1 to ALIGN_SHIFTS - 1 because align, a power of two, is more than 8 and at most a
+    // page; class < CLASSES.
     unsafe { *NEXT_ALIGNED.get_unchecked(align.trailing_zeros() as usize - 3).get_unchecked(class) as usize }
 }
 

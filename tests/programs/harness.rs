@@ -1,6 +1,7 @@
 //! Runs one program's script on a bare system, under the preloaded library and in leak mode, and compares.
 
 use serde_json::Value;
+use std::ffi::c_int;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -221,7 +222,8 @@ fn run(script: &Path, dir: &Path, mode: &Mode<'_>) -> Outcome {
 /// Puts a process between the test and the script, which ends as the script does, but not before every process that
 /// the script left behind has ended: those still write into the directory, reports in leak mode among it.
 fn wait_for_descendants() -> io::Result<()> {
-    // SAFETY: the process has one thread here; all of these are system calls, and `status` outlives them.
+    // SAFETY: the process has one thread here; all of these are system calls but for `fork`, which glibc allows in a
+    // child of a process with threads, and `status` outlives them.
     unsafe {
         if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 {
             return Err(io::Error::last_os_error());
@@ -234,8 +236,12 @@ fn wait_for_descendants() -> io::Result<()> {
             return Ok(());
         }
         // Or `spawn` would wait for the end of the pipe that tells it of a failed exec.
-        libc::close_range(0, u32::MAX, 0);
-        let (mut status, mut script_status) = (0, 0);
+        if libc::close_range(0, u32::MAX, 0) != 0 {
+            (0..libc::sysconf(libc::_SC_OPEN_MAX) as c_int).for_each(|descriptor| {
+                libc::close(descriptor);
+            });
+        }
+        let (mut status, mut script_status) = (0, 1 << 8);
         loop {
             match libc::waitpid(-1, &mut status, 0) {
                 -1 if *libc::__errno_location() == libc::EINTR => {}
@@ -252,6 +258,13 @@ fn wait_for_descendants() -> io::Result<()> {
     }
 }
 
+/// A process and all that it started and that has not ended.
+fn family(process: libc::pid_t) -> Vec<libc::pid_t> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let families = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    std::iter::once(process).chain(families).collect()
+}
+
 /// Waits for a script; one that hangs is killed with all that it started, and ends by SIGKILL.
 fn wait_or_kill(mut child: Child) -> ExitStatus {
     let deadline = Instant::now() + HANG_LIMIT;
@@ -260,10 +273,13 @@ fn wait_or_kill(mut child: Child) -> ExitStatus {
             return status;
         }
         if Instant::now() > deadline {
-            let group = libc::pid_t::try_from(child.id()).expect("a process id");
-            // SAFETY: the child leads a group of its own (process_group(0)) and is not reaped yet, so the id
-            // can't have gone to another group.
-            unsafe { libc::kill(-group, libc::SIGKILL) };
+            let process = libc::pid_t::try_from(child.id()).expect("a process id");
+            let hung = family(process);
+            eprintln!("processes {hung:?} do not end");
+            for hung in hung {
+                // SAFETY: no pointers. The child is not reaped yet, nor are its descendants as long as it waits.
+                unsafe { libc::kill(hung, libc::SIGKILL) };
+            }
             child.wait().expect("wait for a killed child");
             return ExitStatus::from_raw(libc::SIGKILL);
         }
