@@ -200,6 +200,14 @@ pub(crate) fn pop(class: usize) -> Option<Addr> {
     object_of(unsafe { sections::pop(place, &FAST_TABLE, class) })
 }
 
+/// As [`pop`], for a request of C, whose `free` will have to look the class up: [`push_looked_up`].
+#[inline(always)]
+pub(crate) fn pop_noted(class: usize) -> Option<Addr> {
+    let place = Place::get()?;
+    // SAFETY: classes come from the class tables.
+    object_of(unsafe { sections::pop_noted(place, &FAST_TABLE, class) })
+}
+
 /// A popped word as an object, if it is none of the marks.
 #[inline(always)]
 fn object_of(word: Addr) -> Option<Addr> {
@@ -215,6 +223,17 @@ pub(crate) unsafe fn push(class: usize, object: Addr) -> bool {
     let Some(place) = Place::get() else { return false };
     // SAFETY: the caller's promise.
     unsafe { sections::push(place, &FAST_TABLE, class, object) }
+}
+
+/// As [`push`], for a class that the page map says: where it is the fast one, the way of [`pop_noted`].
+///
+/// # Safety
+/// As for [`push`].
+#[inline(always)]
+pub(crate) unsafe fn push_looked_up(class: usize, object: Addr) -> bool {
+    let Some(place) = Place::get() else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { sections::push_looked_up(place, &FAST_TABLE, class, object) }
 }
 
 /// The CPU that this thread runs on, or `None` if the thread is not registered for rseq (or nothing is).

@@ -145,6 +145,26 @@ pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: 
     true
 }
 
+/// [`pop`]. What it notes on x86-64 would have to be measured here first.
+///
+/// # Safety
+/// As for [`pop`].
+#[inline(always)]
+pub(super) unsafe fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Addr {
+    // SAFETY: the caller's promise.
+    unsafe { pop(place, table, class) }
+}
+
+/// [`push`].
+///
+/// # Safety
+/// As for [`push`].
+#[inline(always)]
+pub(super) unsafe fn push_looked_up(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { push(place, table, class, object) }
+}
+
 /// Pops up to `into.len()` objects of `class`, returns how many.
 ///
 /// # Safety

@@ -17,7 +17,7 @@
 //! coded as an undefined instruction so that the code stays readable to disassemblers.
 
 use super::Place;
-use super::slab::{Header, SlotIndex};
+use super::slab::{Header, LAST_CLASS_WORD, LAST_OBJECT_WORD, SlotIndex};
 use super::table::{CpuTable, SLABS_OFFSET};
 use crate::base::Addr;
 use core::arch::asm;
@@ -62,46 +62,103 @@ macro_rules! leave {
     };
 }
 
+/// The section of [`pop`], with `$note` before its commit.
+macro_rules! pop_section {
+    ($place:ident, $table:ident, $class:ident, [$($note:literal),*], [$($operand:tt)*]) => {{
+        let object: usize;
+        // SAFETY: the section reads the header and the word below `current`, which for every slab and the
+        // dummy is inside it, and commits by one store to the header. The object below the popped one is
+        // prefetched, a hint that can't fault: it is what the next request will get. Notes go to words that
+        // every slab has for them; none is written on the dummy, which is empty.
+        unsafe {
+            asm!(
+                enter!("5f"),
+                "movzx {slot:e}, word ptr [{slab} + {class}*4]",
+                "mov {object}, qword ptr [{slab} + {slot}*8 - 8]",
+                "test {object:l}, 1",
+                "jnz 6f",
+                "mov {next}, qword ptr [{slab} + {slot}*8 - 16]",
+                "prefetcht0 byte ptr [{next}]",
+                "dec {slot:e}",
+                $($note,)*
+                "mov word ptr [{slab} + {class}*4], {slot:x}",
+                leave!(),
+                ".pushsection .text.unlikely.besom_rseq, \"ax\", @progbits",
+                "5: mov {object:e}, 1",
+                "jmp 6f",
+                ".popsection",
+                "6:",
+                area = in(reg) $place.area,
+                id = in(reg) $place.id,
+                table = in(reg) $table,
+                class = in(reg) $class,
+                slabs = const SLABS_OFFSET,
+                slab = out(reg) _,
+                slot = out(reg) _,
+                next = out(reg) _,
+                object = out(reg) object,
+                $($operand)*
+                options(nostack),
+            );
+        }
+        Addr(object)
+    }};
+}
+
 /// Pops an object of `class` from this CPU's slab; an odd address if there is none.
 ///
 /// # Safety
 /// `place` is where glibc's area is, `class` is below `STACKS`.
 #[inline(always)]
 pub(super) unsafe fn pop(place: Place, table: &CpuTable, class: usize) -> Addr {
-    let object: usize;
-    // SAFETY: the section reads the header and the word below `current`, which for every slab and the
-    // dummy is inside it, and commits by one store to the header. The object below the popped one is
-    // prefetched, a hint that can't fault: it is what the next request will get.
-    unsafe {
-        asm!(
-            enter!("5f"),
-            "movzx {slot:e}, word ptr [{slab} + {class}*4]",
-            "mov {object}, qword ptr [{slab} + {slot}*8 - 8]",
-            "test {object:l}, 1",
-            "jnz 6f",
-            "mov {next}, qword ptr [{slab} + {slot}*8 - 16]",
-            "prefetcht0 byte ptr [{next}]",
-            "dec {slot:e}",
-            "mov word ptr [{slab} + {class}*4], {slot:x}",
-            leave!(),
-            ".pushsection .text.unlikely.besom_rseq, \"ax\", @progbits",
-            "5: mov {object:e}, 1",
-            "jmp 6f",
-            ".popsection",
-            "6:",
-            area = in(reg) place.area,
-            id = in(reg) place.id,
-            table = in(reg) table,
-            class = in(reg) class,
-            slabs = const SLABS_OFFSET,
-            slab = out(reg) _,
-            slot = out(reg) _,
-            next = out(reg) _,
-            object = out(reg) object,
-            options(nostack),
-        );
-    }
-    Addr(object)
+    pop_section!(place, table, class, [], [])
+}
+
+/// [`pop`], and notes object and class for [`push_looked_up`].
+///
+/// # Safety
+/// As for [`pop`].
+#[inline(always)]
+pub(super) unsafe fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Addr {
+    pop_section!(
+        place,
+        table,
+        class,
+        ["mov qword ptr [{slab} + 8*{last_object}], {object}", "mov dword ptr [{slab} + 8*{last_class}], {class:e}"],
+        [last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
+    )
+}
+
+/// The section of [`push`], with `$guess` before the class is used; the function returns `false` if there is no room.
+macro_rules! push_section {
+    ($place:ident, $table:ident, $class:ident, $object:ident, [$($guess:literal),*], [$($operand:tt)*]) => {
+        // SAFETY: the slot at `current` is below `end`, so inside the slab; nobody reads it before the
+        // commit to the header.
+        unsafe {
+            asm!(
+                enter!("{full}"),
+                $($guess,)*
+                "movzx {slot:e}, word ptr [{slab} + {class}*4]",
+                "cmp {slot:x}, word ptr [{slab} + {class}*4 + 2]",
+                "jae {full}",
+                "mov qword ptr [{slab} + {slot}*8], {object}",
+                "inc {slot:e}",
+                "mov word ptr [{slab} + {class}*4], {slot:x}",
+                leave!(),
+                area = in(reg) $place.area,
+                id = in(reg) $place.id,
+                table = in(reg) $table,
+                class = inout(reg) $class => _,
+                object = in(reg) $object.0,
+                slabs = const SLABS_OFFSET,
+                slab = out(reg) _,
+                slot = out(reg) _,
+                full = label { return false },
+                $($operand)*
+                options(nostack),
+            );
+        }
+    };
 }
 
 /// Pushes an object onto this CPU's stack of `class`; `false` if it is full.
@@ -110,30 +167,38 @@ pub(super) unsafe fn pop(place: Place, table: &CpuTable, class: usize) -> Addr {
 /// As for [`pop`]; the object belongs to `class` and to the caller.
 #[inline(always)]
 pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
-    // SAFETY: the slot at `current` is below `end`, so inside the slab; nobody reads it before the
-    // commit to the header.
-    unsafe {
-        asm!(
-            enter!("{full}"),
-            "movzx {slot:e}, word ptr [{slab} + {class}*4]",
-            "cmp {slot:x}, word ptr [{slab} + {class}*4 + 2]",
-            "jae {full}",
-            "mov qword ptr [{slab} + {slot}*8], {object}",
-            "inc {slot:e}",
-            "mov word ptr [{slab} + {class}*4], {slot:x}",
-            leave!(),
-            area = in(reg) place.area,
-            id = in(reg) place.id,
-            table = in(reg) table,
-            class = in(reg) class,
-            object = in(reg) object.0,
-            slabs = const SLABS_OFFSET,
-            slab = out(reg) _,
-            slot = out(reg) _,
-            full = label { return false },
-            options(nostack),
-        );
-    }
+    push_section!(place, table, class, object, [], []);
+    true
+}
+
+/// [`push`], for a class that has been looked up by the object's address.
+///
+/// A program that frees what it has just allocated makes one chain of loads: header, object, the object's entry in the
+/// page map, the header that this names, which the next request must read. On processors that let a load wait until
+/// the addresses of earlier stores are known, each link adds its whole latency. So if the object is the last one that
+/// was popped here, and of the class that was noted with it, that note is used, which is the same number, but known
+/// long before: what follows does not wait for the comparison, which the processor predicts.
+///
+/// # Safety
+/// As for [`push`].
+#[inline(always)]
+pub(super) unsafe fn push_looked_up(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
+    push_section!(
+        place,
+        table,
+        class,
+        object,
+        [
+            "cmp {object}, qword ptr [{slab} + 8*{last_object}]",
+            "jne 20f",
+            "mov {slot:e}, dword ptr [{slab} + 8*{last_class}]",
+            "cmp {slot:e}, {class:e}",
+            "jne 20f",
+            "mov {class:e}, {slot:e}",
+            "20:"
+        ],
+        [last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
+    );
     true
 }
 

@@ -57,8 +57,12 @@ const HEADER_WORDS: usize = STACKS / 2;
 const IDLE_MARK_WORD: usize = HEADER_WORDS;
 /// The tiny allocator's word; see `heap::tiny`.
 pub(crate) const TINY_WORD: usize = IDLE_MARK_WORD + 1;
-/// Two words further up, so that no header of a real stack equals the dummy's.
-const FIRST_STACK_WORD: usize = TINY_WORD + 3;
+/// The object that was popped last for a caller who will not say its class when freeing it, and its class: a hint, see
+/// `sections::push_looked_up`.
+pub(super) const LAST_OBJECT_WORD: usize = TINY_WORD + 1;
+pub(super) const LAST_CLASS_WORD: usize = TINY_WORD + 2;
+/// So far up that no header of a real stack equals the dummy's.
+const FIRST_STACK_WORD: usize = LAST_CLASS_WORD + 1;
 
 /// Bytes of objects that one class may hold on one CPU at most …
 const MAX_CLASS_BYTES: usize = 512 << 10;

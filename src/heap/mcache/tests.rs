@@ -71,6 +71,16 @@ fn push(place: Place, table: &CpuTable, object: Addr) -> bool {
     unsafe { sections::push(place, table, CLASS, object) }
 }
 
+fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Option<Addr> {
+    // SAFETY: as above, for any class with a stack.
+    object_of(unsafe { sections::pop_noted(place, table, class) })
+}
+
+fn push_looked_up(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
+    // SAFETY: as above.
+    unsafe { sections::push_looked_up(place, table, class, object) }
+}
+
 fn pop_batch(place: Place, table: &CpuTable, n: usize) -> Vec<Addr> {
     let mut into = vec![Addr(0); n];
     // SAFETY: as above.
@@ -105,6 +115,29 @@ fn objects_come_back_last_in_first_out_up_to_the_capacity() {
     assert_eq!(slab.read(CLASS).objects(CLASS), 3);
     let popped: Vec<_> = (0..4).map(|_| pop(place, table)).collect();
     assert_eq!(popped, [Some(objects[2]), Some(objects[1]), Some(objects[0]), None]);
+}
+
+#[test]
+fn an_object_goes_to_the_class_it_was_found_in_whatever_was_noted() {
+    let (table, slab, mut area) = (new_table(), new_slab(8), FakeArea::new(0, 0));
+    const OTHER: usize = CLASS + 1;
+    slab.set_capacity(OTHER, 8);
+    table.publish(0, slab);
+    let (place, objects) = (area.place(), objects(2));
+    let pop_noted = |class| pop_noted(place, table, class);
+    let push_looked_up = |class, object| push_looked_up(place, table, class, object);
+    let held = || [CLASS, OTHER].map(|class| slab.read(class).objects(class));
+    assert_eq!(pop_noted(CLASS), None);
+    assert!(push_looked_up(CLASS, objects[0]) && push_looked_up(CLASS, objects[1]), "nothing is noted");
+    assert_eq!((pop_noted(CLASS), held()), (Some(objects[1]), [1, 0]));
+    assert!(push_looked_up(CLASS, objects[1]), "as noted");
+    assert_eq!((pop_noted(CLASS), held()), (Some(objects[1]), [1, 0]));
+    assert!(push_looked_up(OTHER, objects[1]), "of another class by now");
+    assert_eq!((held(), pop_noted(OTHER), held()), ([1, 1], Some(objects[1]), [1, 0]));
+    assert!(push_looked_up(CLASS, objects[0]), "not the one noted");
+    assert_eq!(held(), [2, 0]);
+    slab.set_capacity(OTHER, 0);
+    assert!(!push_looked_up(OTHER, objects[1]), "full");
 }
 
 #[test]
@@ -183,8 +216,11 @@ fn a_word_is_replaced_only_if_it_is_the_expected_one() {
 /// Everything that may be tried on a CPU without a slab or on one that is stopped, with the words that a
 /// thread may have read from the slab before.
 fn try_everything(place: Place, table: &CpuTable) {
-    assert_eq!(pop(place, table), None);
+    assert_eq!((pop(place, table), pop_noted(place, table, CLASS)), (None, None));
     assert!(!push(place, table, Addr(64)));
+    for object in [Addr(64), Addr(MARK as usize)] {
+        assert!(!push_looked_up(place, table, CLASS, object));
+    }
     assert!(pop_batch(place, table, 8).is_empty());
     assert_eq!(push_batch(place, table, &objects(8)), 0);
     for capacity in 0..=MAX_SLOTS[CLASS] as usize {
@@ -288,9 +324,11 @@ fn every_section_announces_what_the_kernel_expects() {
     let (table, mut area) = (new_table(), FakeArea::new(0, 0));
     table.publish(0, new_slab(8));
     let place = area.place();
-    let sections: [&dyn Fn(); 6] = [
+    let sections: [&dyn Fn(); 8] = [
         &|| _ = pop(place, table),
+        &|| _ = pop_noted(place, table, CLASS),
         &|| _ = push(place, table, Addr(64)),
+        &|| _ = push_looked_up(place, table, CLASS, Addr(64)),
         &|| _ = pop_batch(place, table, 2),
         &|| _ = push_batch(place, table, &objects(2)),
         &|| _ = replace_header(place, table, Header::IDLE, Header::IDLE),

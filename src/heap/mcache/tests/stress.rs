@@ -104,7 +104,7 @@ impl World {
 
     fn pop(&self) -> Option<Addr> {
         // SAFETY: the place is glibc's; the class has a stack.
-        let token = object_of(unsafe { sections::pop(self.place, self.table, CLASS) })?;
+        let token = object_of(unsafe { sections::pop_noted(self.place, self.table, CLASS) })?;
         self.receive(token);
         Some(token)
     }
@@ -112,7 +112,7 @@ impl World {
     fn push(&self, token: Addr) -> bool {
         self.give_up(token);
         // SAFETY: as above; this thread holds the token.
-        unsafe { sections::push(self.place, self.table, CLASS, token) }
+        unsafe { sections::push_looked_up(self.place, self.table, CLASS, token) }
     }
 
     /// A batch from the slab, which widens the window that the fence has to close, or else from the pool.
