@@ -119,7 +119,7 @@ SECTIONS
   .bss.tables (NOLOAD) :
   {
     *(.bss.*5besom4heap*CENTRALS*)
-    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*4CPUS* .bss.*5besom4heap*SHARDS*)
+    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*OTHER_CPUS* .bss.*5besom4heap*SHARDS*)
     *(.bss.*5besom4heap*ARENA* .bss.*5besom4heap*TRANSFER_OBJECTS* .bss.*5besom4heap*BLOCKS*)
     *(.bss.*5besom6config*COP* .bss.*5besom4leak*)
   }

@@ -108,20 +108,20 @@ pub(super) fn granted_bytes() -> usize {
 /// How many blocks a class may keep, and why.
 pub(super) struct Allowance {
     /// Blocks it may keep.
-    blocks: AtomicUsize,
+    blocks: AtomicU32,
     /// Batches that went to the spans for want of room and have not been asked for since.
-    overflowed: AtomicUsize,
+    overflowed: AtomicU32,
 }
 
 impl Allowance {
     pub(super) const fn new() -> Self {
-        Self { blocks: AtomicUsize::new(0), overflowed: AtomicUsize::new(0) }
+        Self { blocks: AtomicU32::new(0), overflowed: AtomicU32::new(0) }
     }
 
     /// Notes that a batch went to the spans because nothing else had room for it.
     pub(super) fn note_overflow(&self) {
         // Not locked: a batch that is not counted makes the loop one round slower.
-        self.overflowed.store(self.overflowed.load(Relaxed) + 1, Relaxed);
+        self.overflowed.store(self.overflowed.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     /// Notes that a batch of `class` was asked for and had to come from the spans: had one been kept, it would
@@ -146,21 +146,21 @@ impl Allowance {
     }
 
     /// Takes back leave to keep `blocks` blocks of `class`, or as many as there were.
-    fn withdraw(&self, class: usize, blocks: usize) {
+    fn withdraw(&self, class: usize, blocks: u32) {
         // Most classes never have any, and a look at all of them should not cost a locked operation for each. One
         // without objects has none, and could not be charged.
         if self.blocks.load(Relaxed) == 0 {
             return;
         }
-        let less = |held: usize| Some(held.saturating_sub(blocks));
+        let less = |held: u32| Some(held.saturating_sub(blocks));
         let held = self.blocks.fetch_update(Relaxed, Relaxed, less).unwrap_or(0);
-        GRANTED_BYTES.fetch_sub(held.min(blocks) * charge(class), Relaxed);
+        GRANTED_BYTES.fetch_sub(held.min(blocks) as usize * charge(class), Relaxed);
     }
 
     /// Takes back all leave, and forgets what spoke for it.
     pub(super) fn withdraw_all(&self, class: usize) {
         self.overflowed.store(0, Relaxed);
-        self.withdraw(class, usize::MAX);
+        self.withdraw(class, u32::MAX);
     }
 }
 
@@ -175,15 +175,15 @@ fn charge(class: usize) -> usize {
 pub(super) struct Backlog {
     /// The uppermost block.
     top: u32,
-    blocks: usize,
+    blocks: u32,
     /// Objects in all blocks.
-    objects: usize,
+    objects: u32,
     /// Fewest blocks since the last [`Self::surplus`] was taken away.
-    low_water: usize,
+    low_water: u32,
     /// Most blocks since the last [`Self::return_unused`].
-    high_water: usize,
+    high_water: u32,
     /// Blocks that the class might have kept then and had not.
-    unused: usize,
+    unused: u32,
 }
 
 impl Backlog {
@@ -193,7 +193,7 @@ impl Backlog {
 
     /// Objects that it holds.
     pub(super) fn objects(&self) -> usize {
-        self.objects
+        self.objects as usize
     }
 
     /// Keeps objects in the uppermost block if it has room for them, else in a new one, if the class may have it and
@@ -228,7 +228,7 @@ impl Backlog {
         // SAFETY: a block of this backlog, which is borrowed mutably.
         unsafe { (&mut *block.objects.get())[len..len + objects.len()].copy_from_slice(objects) };
         block.len.store((len + objects.len()) as u32, Relaxed);
-        self.objects += objects.len();
+        self.objects += objects.len() as u32;
         true
     }
 
@@ -266,7 +266,7 @@ impl Backlog {
     /// Notes that `n` objects have been taken from the uppermost block, and how many are left in it.
     fn took(&mut self, block: &Block, left: usize, n: usize) {
         block.len.store(left as u32, Relaxed);
-        self.objects -= n;
+        self.objects -= n as u32;
         if left == 0 {
             let number = self.top;
             self.top = block.next.load(Relaxed);
@@ -297,7 +297,7 @@ impl Backlog {
             let len = block(self.top).len.load(Relaxed) as usize;
             if len < batch {
                 let n = fill(self.top, len);
-                self.objects += n;
+                self.objects += n as u32;
                 return n;
             }
         }
@@ -320,7 +320,7 @@ impl Backlog {
         self.top = number;
         self.blocks += 1;
         self.high_water = self.high_water.max(self.blocks);
-        self.objects += objects;
+        self.objects += objects as u32;
     }
 
     /// Takes a block that nobody has wanted since this last found none, or any if `everything` is to go; 0 if there

@@ -14,7 +14,7 @@ use super::{diagnose, maintenance, pages};
 use crate::base::{Addr, PAGE_BYTES};
 use crate::sync::{Mutex, MutexGuard, Rank};
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use transfer::{LockedTransfer, Transfer};
 
 /// Most objects that move at once between a cache and a central list.
@@ -102,14 +102,14 @@ fn list_of(free_objects: u16) -> Option<usize> {
 struct Central {
     transfer: Mutex<Transfer>,
     spans: Mutex<Spans>,
-    span_count: AtomicUsize,
+    span_count: AtomicU32,
     /// Objects of all spans that are out: in caches, in the transfer cache or with the program.
     objects_out: AtomicUsize,
     /// Objects in the transfer cache and the backlog, so that empty ones are not locked.
-    transferred: AtomicUsize,
+    transferred: AtomicU32,
     /// Objects that the transfer cache may hold: none while objects only come back. Those would be from all over
     /// the heap, and each keeps its span from becoming free pages.
-    transfer_limit: AtomicUsize,
+    transfer_limit: AtomicU32,
     /// What the backlog may hold beyond that.
     allowance: Allowance,
     /// Whether a CPU has asked for objects since the last [`trim_transfers`].
@@ -123,15 +123,29 @@ impl Central {
         Self {
             transfer: Mutex::new(Rank::Transfer, Transfer::new()),
             spans: Mutex::new(Rank::Central, Spans::new()),
-            span_count: AtomicUsize::new(0),
+            span_count: AtomicU32::new(0),
             objects_out: AtomicUsize::new(0),
-            transferred: AtomicUsize::new(0),
-            transfer_limit: AtomicUsize::new(0),
+            transferred: AtomicU32::new(0),
+            transfer_limit: AtomicU32::new(0),
             allowance: Allowance::new(),
             wanted: AtomicBool::new(false),
         }
     }
+
+    /// Notes what the transfer cache and the backlog hold, under their lock.
+    fn note_transferred(&self, locked: &LockedTransfer) {
+        self.transferred.store(locked.objects() as u32, Relaxed);
+    }
+
+    /// Objects that the transfer cache may hold.
+    fn transfer_limit(&self) -> usize {
+        self.transfer_limit.load(Relaxed) as usize
+    }
 }
+
+/// The classes that most programs use share two pages.
+const _: () =
+    assert!(cfg!(loom) || cfg!(debug_assertions) || cfg!(besom_measure) || size_of::<Central>() <= 176);
 
 /// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
 pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
@@ -140,17 +154,17 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     if central.transferred.load(Relaxed) != 0 {
         let mut locked = LockedTransfer::lock(class);
         let n = locked.take_any(into);
-        central.transferred.store(locked.objects(), Relaxed);
+        central.note_transferred(&locked);
         if n > 0 {
             return n;
         }
     }
     central.allowance.note_underflow(class);
-    let (limit, batch) = (central.transfer_limit.load(Relaxed), batch_of(class));
+    let (limit, batch) = (central.transfer_limit(), batch_of(class));
     let most = (TRANSFER_BYTES / OBJECT_BYTES[class] as usize).clamp(batch, batch * TRANSFER_BATCHES);
     if limit < most {
         // Two at once may count as one: the limit is a guess.
-        central.transfer_limit.store((2 * limit).clamp(batch, most), Relaxed);
+        central.transfer_limit.store((2 * limit).clamp(batch, most) as u32, Relaxed);
     }
     take_from_spans(class, into)
 }
@@ -162,7 +176,7 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
     }
     let central = &CENTRALS[class];
     maintenance::note_returned(objects.len() * OBJECT_BYTES[class] as usize);
-    let limit = central.transfer_limit.load(Relaxed);
+    let limit = central.transfer_limit();
     let mut kept = 0;
     if limit > 0 {
         let mut locked = LockedTransfer::lock(class);
@@ -170,7 +184,7 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
         if kept < objects.len() && locked.transfer.backlog.give(class, &objects[kept..], &central.allowance) {
             kept = objects.len();
         }
-        central.transferred.store(locked.objects(), Relaxed);
+        central.note_transferred(&locked);
         if kept < objects.len() {
             central.allowance.note_overflow();
         }
@@ -189,7 +203,7 @@ pub(crate) fn take_many(class: usize, most: usize, mut push: impl FnMut(&[Addr])
     central.wanted.store(true, Relaxed);
     let mut locked = LockedTransfer::lock(class);
     let taken = repeat(most, |most| locked.offer(most, &mut push));
-    central.transferred.store(locked.objects(), Relaxed);
+    central.note_transferred(&locked);
     taken
 }
 
@@ -199,10 +213,10 @@ pub(crate) fn give_many(class: usize, most: usize, mut pop: impl FnMut(&mut [Add
     if most == 0 || !central.allowance.is_given() {
         return 0;
     }
-    let limit = central.transfer_limit.load(Relaxed);
+    let limit = central.transfer_limit();
     let mut locked = LockedTransfer::lock(class);
     let given = repeat(most, |most| locked.accept(limit, most, &central.allowance, &mut pop));
-    central.transferred.store(locked.objects(), Relaxed);
+    central.note_transferred(&locked);
     drop(locked);
     maintenance::note_returned(given * OBJECT_BYTES[class] as usize);
     given
@@ -304,7 +318,7 @@ pub(crate) fn give_to_spans(class: usize, objects: &[Addr]) {
         }
         CENTRALS[class].objects_out.fetch_sub(objects.len(), Relaxed);
         drop(spans);
-        CENTRALS[class].span_count.fetch_sub(count, Relaxed);
+        CENTRALS[class].span_count.fetch_sub(count as u32, Relaxed);
         for span in &empty[..count] {
             // SAFETY: the first `count` have been written.
             pages::free_span(unsafe { span.assume_init() });
@@ -380,7 +394,7 @@ pub(crate) fn trim_transfers(everything: bool) {
             let mut locked = LockedTransfer::lock(class);
             let surplus = if everything { locked.transfer.len } else { locked.transfer.low_water };
             let n = locked.take(&mut batch[..surplus.min(MAX_BATCH)]);
-            central.transferred.store(locked.objects(), Relaxed);
+            central.note_transferred(&locked);
             locked.transfer.low_water = if n == MAX_BATCH { surplus - n } else { locked.transfer.len };
             drop(locked);
             give_to_spans(class, &batch[..n]);
@@ -402,7 +416,7 @@ fn trim_backlog(class: usize, everything: bool) {
         let mut batch = [Addr(0); MAX_BATCH];
         let mut locked = LockedTransfer::lock(class);
         let n = locked.transfer.backlog.surplus(class, everything, &mut batch, &central.allowance);
-        central.transferred.store(locked.objects(), Relaxed);
+        central.note_transferred(&locked);
         drop(locked);
         if n == 0 {
             return;
@@ -414,7 +428,7 @@ fn trim_backlog(class: usize, everything: bool) {
 /// Bytes of the objects in all transfer caches and backlogs, racy.
 pub(crate) fn transferred_bytes() -> usize {
     let transferred = |(class, central): (usize, &Central)| {
-        central.transferred.load(Relaxed) * OBJECT_BYTES[class] as usize
+        central.transferred.load(Relaxed) as usize * OBJECT_BYTES[class] as usize
     };
     CENTRALS.iter().enumerate().map(transferred).sum()
 }
@@ -434,9 +448,9 @@ pub(crate) struct ClassCounts {
 pub(crate) fn counts(class: usize) -> ClassCounts {
     let central = &CENTRALS[class];
     ClassCounts {
-        spans: central.span_count.load(Relaxed),
+        spans: central.span_count.load(Relaxed) as usize,
         objects_out: central.objects_out.load(Relaxed),
-        transferred: central.transferred.load(Relaxed),
+        transferred: central.transferred.load(Relaxed) as usize,
     }
 }
 

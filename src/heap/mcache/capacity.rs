@@ -14,7 +14,7 @@
 use super::sections;
 use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
 use super::table::CpuTable;
-use super::{CACHES, CPUS, Cache, Place};
+use super::{CACHES, Cache, Place, cache_of};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
@@ -193,7 +193,7 @@ struct OnCpu {
 
 impl Access for OnCpu {
     fn cache(&self) -> &'static Cache {
-        &CPUS[self.cpu]
+        cache_of(self.cpu)
     }
 
     fn slab(&self) -> Slab {
@@ -212,7 +212,7 @@ impl Access for OnCpu {
                 Some(cpu) if cpu == self.cpu => return (old.capacity(class), new.capacity(class)),
                 Some(cpu) => {
                     // Moved: the change is good, but it belongs into the other CPU's books.
-                    CPUS[cpu].budget.account(class, old.capacity(class), new.capacity(class));
+                    cache_of(cpu).budget.account(class, old.capacity(class), new.capacity(class));
                     return (0, 0);
                 }
                 None => {}

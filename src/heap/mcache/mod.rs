@@ -112,13 +112,28 @@ impl Cache {
     }
 }
 
-static CPUS: [Cache; MAX_CPUS] = [const { Cache::new() }; MAX_CPUS];
+/// A process of one thread has concurrency id 0 alone: its cache lies with what every process uses.
+static FIRST_CPU: Cache = Cache::new();
+static OTHER_CPUS: [Cache; MAX_CPUS - 1] = [const { Cache::new() }; MAX_CPUS - 1];
 /// Held while a CPU gets its slab and while CPUs are stopped.
 static STOP: Mutex<()> = Mutex::new(Rank::CacheStop, ());
 /// CPUs below this have a slab or have had a chance to get one.
 static CPUS_SEEN: AtomicUsize = AtomicUsize::new(0);
 /// Slabs of CPUs and shards.
 static CACHES: AtomicUsize = AtomicUsize::new(0);
+
+/// The cache of a CPU.
+fn cache_of(cpu: usize) -> &'static Cache {
+    match cpu.checked_sub(1) {
+        None => &FIRST_CPU,
+        Some(other) => &OTHER_CPUS[other],
+    }
+}
+
+/// The caches of CPUs that may have a slab, by number.
+fn caches_seen() -> impl Iterator<Item = &'static Cache> {
+    (0..CPUS_SEEN.load(Relaxed)).map(cache_of)
+}
 
 /// Chooses the mode, once, while the heap starts. `tracked` sends every request to the slow path.
 pub(crate) fn init(use_rseq: bool, tracked: bool) {
@@ -257,16 +272,16 @@ fn cpu_at(place: Place) -> Option<usize> {
 
 /// The slab of `cpu`, made on first use.
 fn slab_of(cpu: usize) -> Option<Slab> {
-    CPUS[cpu].slab().or_else(|| create_slab_of(cpu))
+    cache_of(cpu).slab().or_else(|| create_slab_of(cpu))
 }
 
 #[cold]
 fn create_slab_of(cpu: usize) -> Option<Slab> {
     let _stop = STOP.lock();
-    if let Some(slab) = CPUS[cpu].slab() {
+    if let Some(slab) = cache_of(cpu).slab() {
         return Some(slab);
     }
-    let slab = CPUS[cpu].create_slab()?;
+    let slab = cache_of(cpu).create_slab()?;
     CPUS_SEEN.fetch_max(cpu + 1, Relaxed);
     slow_table().publish(cpu, slab);
     Some(slab)
@@ -370,7 +385,7 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
 pub(crate) fn trim_unused() {
     match current_cpu() {
         Some((place, cpu)) => {
-            if let Some(slab) = CPUS[cpu].slab() {
+            if let Some(slab) = cache_of(cpu).slab() {
                 capacity::trim_unused(place, slow_table(), cpu, slab);
             }
         }
@@ -491,20 +506,20 @@ pub(crate) unsafe fn push_run(pages: usize, run: Addr) -> bool {
 
 /// Runs on all CPUs' stacks and their pages, racy.
 pub(crate) fn waiting_runs() -> (usize, usize) {
-    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    let cpus = caches_seen().filter_map(Cache::slab);
     cpus.map(Slab::runs).fold((0, 0), |(runs, pages), (more, more_pages)| (runs + more, pages + more_pages))
 }
 
 /// Bytes in all caches, racy.
 pub(crate) fn cached_bytes() -> usize {
-    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    let cpus = caches_seen().filter_map(Cache::slab);
     cpus.chain(shard::slabs()).map(Slab::cached_bytes).sum()
 }
 
 /// Objects of each class in all caches, racy.
 pub(crate) fn cached_objects() -> [usize; ALL_CLASSES] {
     let mut objects = [0; ALL_CLASSES];
-    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    let cpus = caches_seen().filter_map(Cache::slab);
     for slab in cpus.chain(shard::slabs()) {
         for (class, count) in objects.iter_mut().enumerate().filter(|(class, _)| slab::MAX_SLOTS[*class] != 0)
         {
@@ -516,12 +531,12 @@ pub(crate) fn cached_objects() -> [usize; ALL_CLASSES] {
 
 /// CPUs and shards that have a slab.
 pub(crate) fn slab_count() -> usize {
-    CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter(|cpu| cpu.slab().is_some()).count() + shard::slabs().count()
+    caches_seen().filter(|cpu| cpu.slab().is_some()).count() + shard::slabs().count()
 }
 
 /// Calls `each` with address and bytes of every slab.
 pub(crate) fn for_each_slab_mapping(mut each: impl FnMut(Addr, usize)) {
-    let cpus = CPUS[..CPUS_SEEN.load(Relaxed)].iter().filter_map(Cache::slab);
+    let cpus = caches_seen().filter_map(Cache::slab);
     cpus.chain(shard::slabs()).for_each(|slab| each(slab.0, SLAB_BYTES));
 }
 

@@ -9,7 +9,7 @@
 use super::SLAB_BYTES;
 use super::capacity;
 use super::slab::{STACKS, Slab};
-use super::{CPUS, CPUS_SEEN, Cache, STOP, mode, shard, slow_table};
+use super::{Cache, STOP, caches_seen, mode, shard, slow_table};
 use crate::base::Addr;
 use crate::heap::central;
 use crate::stats::CacheMode;
@@ -24,10 +24,9 @@ fn with_stopped(
     mut each: impl FnMut(&'static Cache, Slab),
 ) {
     let stop = STOP.lock();
-    let seen = CPUS_SEEN.load(Relaxed);
     let mut stopped = [0u64; super::MAX_CPUS / 64];
     let mut any = false;
-    for (cpu, cache) in CPUS[..seen].iter().enumerate() {
+    for (cpu, cache) in caches_seen().enumerate() {
         if cache.slab().is_some_and(|slab| select(cache, slab)) {
             slow_table().take_away(cpu);
             stopped[cpu / 64] |= 1 << (cpu % 64);
@@ -35,7 +34,7 @@ fn with_stopped(
         }
     }
     let fenced = !any || fence();
-    for (cpu, cache) in CPUS[..seen].iter().enumerate() {
+    for (cpu, cache) in caches_seen().enumerate() {
         if let Some(slab) = cache.slab().filter(|_| stopped[cpu / 64] >> (cpu % 64) & 1 != 0) {
             if fenced {
                 each(cache, slab);
