@@ -100,6 +100,7 @@ const STALE_WORDS: &[(&str, &str, &[&str])] = &[
     ("lost_before", "", &["120 bytes leaked in 3 blocks"; 3]),
     ("lost_before", ":leak_new=1", &["120 bytes leaked in 3 blocks"; 3]),
     ("lost_before", ":reclaim=1", &["120 bytes leaked in 3 blocks"; 3]),
+    ("overlapping", ":reclaim=1", &["nothing", "7200 bytes leaked in 3 blocks"]),
     ("small_stack", "", &["40 bytes leaked in 1 blocks"]),
     ("forked", "", &["2000 bytes leaked in 50 blocks"; 2]),
 ];

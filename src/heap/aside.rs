@@ -19,7 +19,8 @@ const MOST_ASIDE_BYTES: usize = 64 << 20;
 
 /// Where the map is of what stale words point to; 0: nothing is avoided.
 static NAMED: AtomicUsize = AtomicUsize::new(0);
-/// Threads that may be looking at it.
+/// Threads that may be looking at it. A child of `fork` counts those of its parent's that were: what they looked at stays
+/// mapped there, which is better than to lose count of a reader that a signal handler which forks has interrupted.
 static READERS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are put aside.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -47,11 +48,6 @@ pub(crate) fn end() -> bool {
     NAMED.store(0, SeqCst);
     give_back();
     READERS.load(SeqCst) == 0
-}
-
-/// In a child of `fork`: the other threads do not exist.
-pub(crate) fn forget_readers() {
-    READERS.store(0, Relaxed);
 }
 
 /// What is put aside may be used again; `false`: nothing is.

@@ -2,7 +2,8 @@
 
 use super::check::{self, Trigger};
 use super::ignore::{self, Ignored};
-use super::{is_on, roots, scope, stale::Stale, stop_world};
+use super::stale::{Assertion, Stale};
+use super::{is_on, roots, scope, stop_world};
 use crate::base::Addr;
 use crate::report::{Amount as Counted, Kind, Totals};
 use crate::sys::message::say;
@@ -172,6 +173,7 @@ impl Drop for RootRegion {
 pub fn assert_no_leaks<R>(body: impl FnOnce() -> R) -> R {
     assert!(is_on(), "leak mode is off: start the program with BESOM_OPTIONS=leak=1");
     let wiped_bytes = wiped_bytes();
+    let _assertion = Assertion::begin();
     // Until the second check is over, so that no word that was there before keeps what `body` loses.
     let stale = Stale::new().expect("no memory to note stale words in");
     wipe_dead_stack(wiped_bytes);

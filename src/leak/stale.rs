@@ -15,6 +15,32 @@ use core::sync::atomic::{
 /// The thread whose assertion it is that goes on, by its thread pointer; 0: there is none.
 static OWNER: AtomicUsize = AtomicUsize::new(0);
 
+/// Assertions that go on, of all threads.
+static ASSERTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// An assertion that goes on as long as this lives.
+pub(crate) struct Assertion(());
+
+impl Assertion {
+    /// One more.
+    pub(crate) fn begin() -> Self {
+        ASSERTIONS.fetch_add(1, Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Assertion {
+    fn drop(&mut self) {
+        ASSERTIONS.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Whether an assertion goes on. What is lost must stay until it is over: it compares what two checks find. Checks come
+/// one after the other, so those of an assertion see it.
+pub(super) fn is_assertion_on() -> bool {
+    ASSERTIONS.load(Relaxed) != 0
+}
+
 /// The stale words of the one assertion at a time that avoids them: a bit for each word of the heap that one points to,
 /// in memory that parent and child share, since the child finds them. Nobody writes there after that check, so that a
 /// process which the assertion's body forks may go on reading.
@@ -67,14 +93,9 @@ impl Drop for Stale {
     }
 }
 
-/// Whether an assertion goes on. What is lost must stay until it is over: it compares what two checks find.
-pub(super) fn is_assertion_on() -> bool {
-    OWNER.load(Relaxed) != 0
-}
-
-/// In a child of `fork`: it goes on with the assertion of the thread that forked, and with no other.
+/// In a child of `fork`: it goes on with the stale words of the thread that forked, and with no others. Whose
+/// [`ASSERTIONS`] go on there is not known, so all are taken to.
 pub(super) fn reset_after_fork() {
-    aside::forget_readers();
     if OWNER.load(Relaxed) != rseq::thread_pointer() {
         aside::end();
         OWNER.store(0, Relaxed);

@@ -5,7 +5,8 @@ use besom::leak::{assert_no_leaks, check};
 use std::alloc::{Layout, alloc};
 use std::hint::black_box;
 use std::mem::forget;
-use std::panic::{UnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
@@ -186,6 +187,29 @@ fn lost_before() {
     (0..3).for_each(|_| says(|| lose(3, 5)));
 }
 
+/// A check after the end of the assertion that began first, which reclaims if it may.
+fn overlapping() {
+    lose(3, 5);
+    wipe();
+    check();
+    let (begun, may_end) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            says(AssertUnwindSafe(|| {
+                begun.wait();
+                may_end.wait();
+            }));
+        });
+        begun.wait();
+        says(AssertUnwindSafe(|| {
+            may_end.wait();
+            first.join().expect("its end");
+            check();
+            lose(3, 300);
+        }));
+    });
+}
+
 fn small_stack() {
     let thread = thread::Builder::new().stack_size(64 << 10).spawn(|| says(|| lose(1, 5)));
     thread.expect("a thread").join().expect("its end");
@@ -224,6 +248,7 @@ fn main() {
         "exhausted" => exhausted(),
         "none_of_its_own" => none_of_its_own(),
         "lost_before" => lost_before(),
+        "overlapping" => overlapping(),
         "small_stack" => small_stack(),
         "forked" => forked(),
         other => panic!("{other}?"),
