@@ -19,8 +19,8 @@ const MOST_ASIDE_BYTES: usize = 64 << 20;
 
 /// Where the map is of what stale words point to; 0: nothing is avoided.
 static NAMED: AtomicUsize = AtomicUsize::new(0);
-/// Threads that may be looking at it. A child of `fork` counts those of its parent's that were: what they looked at stays
-/// mapped there, which is better than to lose count of a reader that a signal handler which forks has interrupted.
+/// Threads that may be looking at it. A child of `fork` goes on counting those of its parent's that were, and so never
+/// unmaps a map: better than to lose count of a reader that a signal handler which forks has interrupted.
 static READERS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that are put aside.
 static BYTES: AtomicUsize = AtomicUsize::new(0);

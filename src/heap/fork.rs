@@ -1,7 +1,7 @@
 //! fork: the child must find every lock free and no CPU stopped.
 //!
 //! `prepare` takes all locks in the order of their ranks, so no other thread is inside any of them when
-//! the address space is copied. The slabs need no lock: a section's stores are invisible until its commit,
+//! the address space is copied. The slabs need no lock: nobody goes by a section's stores until its commit,
 //! so the copy holds, for each stack, the state before or after. In the child glibc keeps the one thread
 //! registered.
 //!

@@ -112,7 +112,7 @@ impl Cache {
     }
 }
 
-/// A process of one thread has concurrency id 0 alone: its cache lies with what every process uses.
+/// Where the kernel has concurrency ids, a process of one thread has 0 alone: its cache lies with what every process uses.
 static FIRST_CPU: Cache = Cache::new();
 static OTHER_CPUS: [Cache; MAX_CPUS - 1] = [const { Cache::new() }; MAX_CPUS - 1];
 /// Held while a CPU gets its slab and while CPUs are stopped.

@@ -6,7 +6,7 @@
 //! again: rseq_cs = &descriptor                  // the kernel now knows the section
 //!        if cpu_id < 0: fail                    // thread not registered: mm_cid would look valid
 //!        slab = table + table.slabs[id]         // id read inside the section
-//!        … loads, stores behind `current` …     // invisible to anybody until the commit
+//!        … loads, stores behind `current` …     // nobody goes by them until the commit
 //!        one store to the header                // commit: the last instruction
 //! ```
 //!
@@ -131,7 +131,7 @@ pub(super) unsafe fn pop_noted(place: Place, table: &CpuTable, class: usize) -> 
 
 /// The section of [`push`], with `$guess` before the class is used; the function returns `false` if there is no room.
 macro_rules! push_section {
-    ($place:ident, $table:ident, $class:ident, $object:ident, [$($guess:literal),*], [$($operand:tt)*]) => {
+    ($place:ident, $table:ident, $object:ident, [$($guess:literal),*], [$($operand:tt)*]) => {
         // SAFETY: the slot at `current` is below `end`, so inside the slab; nobody reads it before the
         // commit to the header.
         unsafe {
@@ -148,7 +148,6 @@ macro_rules! push_section {
                 area = in(reg) $place.area,
                 id = in(reg) $place.id,
                 table = in(reg) $table,
-                class = inout(reg) $class => _,
                 object = in(reg) $object.0,
                 slabs = const SLABS_OFFSET,
                 slab = out(reg) _,
@@ -167,7 +166,7 @@ macro_rules! push_section {
 /// As for [`pop`]; the object belongs to `class` and to the caller.
 #[inline(always)]
 pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
-    push_section!(place, table, class, object, [], []);
+    push_section!(place, table, object, [], [class = in(reg) class,]);
     true
 }
 
@@ -186,7 +185,6 @@ pub(super) unsafe fn push_looked_up(place: Place, table: &CpuTable, class: usize
     push_section!(
         place,
         table,
-        class,
         object,
         [
             "cmp {object}, qword ptr [{slab} + 8*{last_object}]",
@@ -197,7 +195,7 @@ pub(super) unsafe fn push_looked_up(place: Place, table: &CpuTable, class: usize
             "mov {class:e}, {slot:e}",
             "20:"
         ],
-        [last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
+        [class = inout(reg) class => _, last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
     );
     true
 }

@@ -60,7 +60,7 @@ pub(crate) const TINY_WORD: usize = IDLE_MARK_WORD + 1;
 /// The object that was popped last for a caller who will not say its class when freeing it, and its class: a hint, see
 /// `sections::push_looked_up`.
 pub(super) const LAST_OBJECT_WORD: usize = TINY_WORD + 1;
-pub(super) const LAST_CLASS_WORD: usize = TINY_WORD + 2;
+pub(super) const LAST_CLASS_WORD: usize = LAST_OBJECT_WORD + 1;
 /// So far up that no header of a real stack equals the dummy's.
 const FIRST_STACK_WORD: usize = LAST_CLASS_WORD + 1;
 
@@ -380,6 +380,9 @@ pub(super) struct Dummy {
 }
 
 impl Dummy {
+    // The notes of a slab lie here, too: no object equals them.
+    const _NOTES: () = assert!(LAST_CLASS_WORD < HEADER_WORDS + 4);
+
     /// The mark lies one word behind where a real slab has its idle mark, so that no header of the dummy
     /// equals [`Header::IDLE`]: code that gives an idle class capacity can't take the dummy for a slab.
     const MARK_WORD: SlotIndex = TINY_WORD as SlotIndex + 1;

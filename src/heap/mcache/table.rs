@@ -38,7 +38,7 @@ impl CpuTable {
         self.slabs[cpu].store(slab.0.0.wrapping_sub(Addr::of(self).0), Release);
     }
 
-    /// What sections on `cpu` work on; of the dummy only headers, mark and tiny word are there.
+    /// What sections on `cpu` work on; of the dummy only headers, marks, tiny word and notes are there.
     #[inline(always)]
     pub(super) fn slab_or_dummy(&self, cpu: usize) -> Slab {
         // Acquire: see `publish`. The dummy is the table's beginning.

@@ -13,7 +13,7 @@ use core::sync::atomic::{
 
 /// Longer ranges are cut, so that several workers can share them (Go's "oblets").
 const MAX_SCAN_BYTES: usize = 128 << 10;
-/// Items between the prefetch of a range and its scan: more than a core can have misses open, since most lines are
+/// Items, at least, between the prefetch of a range and its scan: more than a core can have misses open, since most lines are
 /// there sooner than the slowest.
 const PREFETCH_DISTANCE: usize = 32;
 /// Ranges that are prefetched one right after the other: with the instructions of a scan between them, the waits for the
@@ -191,6 +191,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         self.marker.active.fetch_add(1, AcqRel);
         loop {
             loop {
+                self.share();
                 let mut due = [Item::default(); PREFETCH_BATCH];
                 let mut popped = 0;
                 while popped < PREFETCH_BATCH
@@ -205,8 +206,10 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 if popped == 0 {
                     break;
                 }
-                self.share();
-                due[..popped].iter().for_each(|&item| self.scan(item));
+                for &item in &due[..popped] {
+                    self.share();
+                    self.scan(item);
+                }
             }
             if self.grey_met() || self.scan_ahead() {
                 continue;

@@ -50,6 +50,8 @@ struct World {
     handler_pool: Vec<AtomicUsize>,
     /// The threads' numbers, for signals; 0 for one that has not started.
     threads: [AtomicU32; THREADS],
+    /// Pops and pushes so far.
+    turns: AtomicU32,
     duplicates: AtomicU64,
     done: AtomicBool,
     operations: AtomicU64,
@@ -82,6 +84,7 @@ impl World {
             pool: Mutex::new((1..=TOKENS).map(|i| Addr(i * 16)).collect()),
             handler_pool: (0..TOKENS).map(|_| AtomicUsize::new(0)).collect(),
             threads: [const { AtomicU32::new(0) }; THREADS],
+            turns: AtomicU32::new(0),
             duplicates: AtomicU64::new(0),
             done: AtomicBool::new(false),
             operations: AtomicU64::new(0),
@@ -104,7 +107,12 @@ impl World {
 
     fn pop(&self) -> Option<Addr> {
         // SAFETY: the place is glibc's; the class has a stack.
-        let token = object_of(unsafe { sections::pop_noted(self.place, self.table, CLASS) })?;
+        let token = object_of(unsafe {
+            match self.is_noted() {
+                true => sections::pop_noted(self.place, self.table, CLASS),
+                false => sections::pop(self.place, self.table, CLASS),
+            }
+        })?;
         self.receive(token);
         Some(token)
     }
@@ -112,7 +120,17 @@ impl World {
     fn push(&self, token: Addr) -> bool {
         self.give_up(token);
         // SAFETY: as above; this thread holds the token.
-        unsafe { sections::push_looked_up(self.place, self.table, CLASS, token) }
+        unsafe {
+            match self.is_noted() {
+                true => sections::push_looked_up(self.place, self.table, CLASS, token),
+                false => sections::push(self.place, self.table, CLASS, token),
+            }
+        }
+    }
+
+    /// Whether to use the sections that note what they pop: now and then, so that both kinds meet.
+    fn is_noted(&self) -> bool {
+        self.turns.fetch_add(1, Relaxed) % 5 < 3
     }
 
     /// A batch from the slab, which widens the window that the fence has to close, or else from the pool.
