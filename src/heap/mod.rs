@@ -76,7 +76,7 @@ pub(crate) fn alloc_c_fast(bytes: usize) -> Option<Addr> {
     if bytes > size_class::MAX_SMALL_BYTES {
         return None;
     }
-    mcache::pop_noted(c_class_of(bytes))
+    mcache::pop(c_class_of(bytes))
 }
 
 /// The rest of [`alloc_c_fast`]. Null: no memory.
@@ -87,15 +87,16 @@ pub(crate) fn alloc_c_slow(bytes: usize, zeroed: bool, noscan: bool) -> *mut u8 
 /// Allocates for C, zeroed on the fast path's side if `zeroed`. Null: no memory.
 #[inline(always)]
 pub(crate) fn alloc_c(bytes: usize, zeroed: bool) -> *mut u8 {
-    if !zeroed {
-        return alloc_c_fast(bytes).map_or_else(|| alloc_c_slow(bytes, false, false), Addr::ptr);
+    match alloc_c_fast(bytes) {
+        Some(object) => {
+            if zeroed {
+                // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
+                unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
+            }
+            object.ptr()
+        }
+        None => alloc_c_slow(bytes, zeroed, false),
     }
-    // Not noted for the object's `free`: beside clearing it that is little.
-    let popped = if bytes > size_class::MAX_SMALL_BYTES { None } else { mcache::pop(c_class_of(bytes)) };
-    let Some(object) = popped else { return alloc_c_slow(bytes, true, false) };
-    // SAFETY: an object of the class, of at least `bytes`, that nobody else has.
-    unsafe { core::ptr::write_bytes(object.ptr::<u8>(), 0, bytes) };
-    object.ptr()
 }
 
 /// Allocates for C memory that will hold no pointers. Null: no memory.
@@ -115,7 +116,7 @@ pub(crate) fn alloc_aligned(bytes: usize, align: usize) -> *mut u8 {
         return alloc_c(bytes.max(align), false);
     }
     let class = c_class_of_aligned(bytes, align);
-    match mcache::pop_noted(class) {
+    match mcache::pop(class) {
         Some(object) => object.ptr(),
         None => alloc_slow(Request { bytes, align, class, zeroed: false, noscan: false }),
     }

@@ -215,14 +215,6 @@ pub(crate) fn pop(class: usize) -> Option<Addr> {
     object_of(unsafe { sections::pop(place, &FAST_TABLE, class) })
 }
 
-/// As [`pop`], for a request of C, whose `free` will have to look the class up: [`push_looked_up`].
-#[inline(always)]
-pub(crate) fn pop_noted(class: usize) -> Option<Addr> {
-    let place = Place::get()?;
-    // SAFETY: classes come from the class tables.
-    object_of(unsafe { sections::pop_noted(place, &FAST_TABLE, class) })
-}
-
 /// A popped word as an object, if it is none of the marks.
 #[inline(always)]
 fn object_of(word: Addr) -> Option<Addr> {
@@ -240,7 +232,7 @@ pub(crate) unsafe fn push(class: usize, object: Addr) -> bool {
     unsafe { sections::push(place, &FAST_TABLE, class, object) }
 }
 
-/// As [`push`], for a class that the page map says: where it is the fast one, the way of [`pop_noted`].
+/// As [`push`], for a class that the page map says: faster if the object was the last one that this was called for.
 ///
 /// # Safety
 /// As for [`push`].

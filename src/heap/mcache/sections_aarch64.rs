@@ -145,17 +145,7 @@ pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: 
     true
 }
 
-/// [`pop`]. What it notes on x86-64 would have to be measured here first.
-///
-/// # Safety
-/// As for [`pop`].
-#[inline(always)]
-pub(super) unsafe fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Addr {
-    // SAFETY: the caller's promise.
-    unsafe { pop(place, table, class) }
-}
-
-/// [`push`].
+/// [`push`]. What it notes on x86-64 would have to be measured here first.
 ///
 /// # Safety
 /// As for [`push`].

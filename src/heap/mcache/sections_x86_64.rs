@@ -62,78 +62,55 @@ macro_rules! leave {
     };
 }
 
-/// The section of [`pop`], with `$note` before its commit.
-macro_rules! pop_section {
-    ($place:ident, $table:ident, $class:ident, [$($note:literal),*], [$($operand:tt)*]) => {{
-        let object: usize;
-        // SAFETY: the section reads the header and the word below `current`, which for every slab and the
-        // dummy is inside it, and commits by one store to the header. The object below the popped one is
-        // prefetched, a hint that can't fault: it is what the next request will get. Notes go to words that
-        // every slab has for them; none is written on the dummy, which is empty.
-        unsafe {
-            asm!(
-                enter!("5f"),
-                "movzx {slot:e}, word ptr [{slab} + {class}*4]",
-                "mov {object}, qword ptr [{slab} + {slot}*8 - 8]",
-                "test {object:l}, 1",
-                "jnz 6f",
-                "mov {next}, qword ptr [{slab} + {slot}*8 - 16]",
-                "prefetcht0 byte ptr [{next}]",
-                "dec {slot:e}",
-                $($note,)*
-                "mov word ptr [{slab} + {class}*4], {slot:x}",
-                leave!(),
-                ".pushsection .text.unlikely.besom_rseq, \"ax\", @progbits",
-                "5: mov {object:e}, 1",
-                "jmp 6f",
-                ".popsection",
-                "6:",
-                area = in(reg) $place.area,
-                id = in(reg) $place.id,
-                table = in(reg) $table,
-                class = in(reg) $class,
-                slabs = const SLABS_OFFSET,
-                slab = out(reg) _,
-                slot = out(reg) _,
-                next = out(reg) _,
-                object = out(reg) object,
-                $($operand)*
-                options(nostack),
-            );
-        }
-        Addr(object)
-    }};
-}
-
 /// Pops an object of `class` from this CPU's slab; an odd address if there is none.
 ///
 /// # Safety
 /// `place` is where glibc's area is, `class` is below `STACKS`.
 #[inline(always)]
 pub(super) unsafe fn pop(place: Place, table: &CpuTable, class: usize) -> Addr {
-    pop_section!(place, table, class, [], [])
+    let object: usize;
+    // SAFETY: the section reads the header and the word below `current`, which for every slab and the
+    // dummy is inside it, and commits by one store to the header. The object below the popped one is
+    // prefetched, a hint that can't fault: it is what the next request will get.
+    unsafe {
+        asm!(
+            enter!("5f"),
+            "movzx {slot:e}, word ptr [{slab} + {class}*4]",
+            "mov {object}, qword ptr [{slab} + {slot}*8 - 8]",
+            "test {object:l}, 1",
+            "jnz 6f",
+            "mov {next}, qword ptr [{slab} + {slot}*8 - 16]",
+            "prefetcht0 byte ptr [{next}]",
+            "dec {slot:e}",
+            "mov word ptr [{slab} + {class}*4], {slot:x}",
+            leave!(),
+            ".pushsection .text.unlikely.besom_rseq, \"ax\", @progbits",
+            "5: mov {object:e}, 1",
+            "jmp 6f",
+            ".popsection",
+            "6:",
+            area = in(reg) place.area,
+            id = in(reg) place.id,
+            table = in(reg) table,
+            class = in(reg) class,
+            slabs = const SLABS_OFFSET,
+            slab = out(reg) _,
+            slot = out(reg) _,
+            next = out(reg) _,
+            object = out(reg) object,
+            options(nostack),
+        );
+    }
+    Addr(object)
 }
 
-/// [`pop`], and notes object and class for [`push_looked_up`].
-///
-/// # Safety
-/// As for [`pop`].
-#[inline(always)]
-pub(super) unsafe fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Addr {
-    pop_section!(
-        place,
-        table,
-        class,
-        ["mov qword ptr [{slab} + 8*{last_object}], {object}", "mov dword ptr [{slab} + 8*{last_class}], {class:e}"],
-        [last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
-    )
-}
-
-/// The section of [`push`], with `$guess` before the class is used; the function returns `false` if there is no room.
+/// The section of [`push`], with `$guess` before the class is used and `$note` once there is room; the function returns
+/// `false` if there is none.
 macro_rules! push_section {
-    ($place:ident, $table:ident, $object:ident, [$($guess:literal),*], [$($operand:tt)*]) => {
+    ($place:ident, $table:ident, $object:ident, [$($guess:literal),*], [$($note:literal),*], [$($operand:tt)*]) => {
         // SAFETY: the slot at `current` is below `end`, so inside the slab; nobody reads it before the
-        // commit to the header.
+        // commit to the header. Notes go to words that every slab has for them; none is written on the dummy, which is
+        // full.
         unsafe {
             asm!(
                 enter!("{full}"),
@@ -141,6 +118,7 @@ macro_rules! push_section {
                 "movzx {slot:e}, word ptr [{slab} + {class}*4]",
                 "cmp {slot:x}, word ptr [{slab} + {class}*4 + 2]",
                 "jae {full}",
+                $($note,)*
                 "mov qword ptr [{slab} + {slot}*8], {object}",
                 "inc {slot:e}",
                 "mov word ptr [{slab} + {class}*4], {slot:x}",
@@ -166,17 +144,19 @@ macro_rules! push_section {
 /// As for [`pop`]; the object belongs to `class` and to the caller.
 #[inline(always)]
 pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
-    push_section!(place, table, object, [], [class = in(reg) class,]);
+    push_section!(place, table, object, [], [], [class = in(reg) class,]);
     true
 }
 
 /// [`push`], for a class that has been looked up by the object's address.
 ///
-/// A program that frees what it has just allocated makes one chain of loads: header, object, the object's entry in the
-/// page map, the header that this names, which the next request must read. On processors that let a load wait until
-/// the addresses of earlier stores are known, each link adds its whole latency. So if the object is the last one that
-/// was popped here, and of the class that was noted with it, that note is used, which is the same number, but known
-/// long before: what follows does not wait for the comparison, which the processor predicts.
+/// A program that frees what it has just allocated, and goes on so, gets the same object each time. It makes one chain
+/// of loads: header, object, the object's entry in the page map, the header that this names, which the next request must
+/// read. On processors that let a load wait until the addresses of earlier stores are known, each link adds its whole
+/// latency. So each push notes object and class, and if this object was pushed last, with this class, the noted number
+/// is used: the same one, but known long before. What follows does not wait for the comparison, which the processor
+/// predicts. (The note is made here and not where the object is popped: a program's first store to a new object often
+/// waits for its cache line, and others of the same `malloc` would keep the later ones from starting.)
 ///
 /// # Safety
 /// As for [`push`].
@@ -194,6 +174,10 @@ pub(super) unsafe fn push_looked_up(place: Place, table: &CpuTable, class: usize
             "jne 20f",
             "mov {class:e}, {slot:e}",
             "20:"
+        ],
+        [
+            "mov qword ptr [{slab} + 8*{last_object}], {object}",
+            "mov dword ptr [{slab} + 8*{last_class}], {class:e}"
         ],
         [class = inout(reg) class => _, last_object = const LAST_OBJECT_WORD, last_class = const LAST_CLASS_WORD,]
     );

@@ -57,7 +57,7 @@ const HEADER_WORDS: usize = STACKS / 2;
 const IDLE_MARK_WORD: usize = HEADER_WORDS;
 /// The tiny allocator's word; see `heap::tiny`.
 pub(crate) const TINY_WORD: usize = IDLE_MARK_WORD + 1;
-/// The object that was popped last for a caller who will not say its class when freeing it, and its class: a hint, see
+/// The object that was pushed last for a caller who had to look its class up, and that class: a hint, see
 /// `sections::push_looked_up`.
 pub(super) const LAST_OBJECT_WORD: usize = TINY_WORD + 1;
 pub(super) const LAST_CLASS_WORD: usize = LAST_OBJECT_WORD + 1;

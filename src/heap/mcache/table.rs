@@ -14,7 +14,11 @@ pub(crate) const MAX_CPUS: usize = 8192;
 /// The table that sections index: per CPU the distance of its slab from the table itself. Zero, the
 /// value in fresh memory, is thereby the dummy in front, so the table needs no
 /// relocation, and a CPU that nobody has prepared finds every class empty and full.
-#[repr(C, align(64))]
+///
+/// The first CPUs' places lie in an odd cache line. Objects whose size is a power of two, 512 bytes say, begin in few
+/// sets of the cache, all of them even, and would displace what every request reads: a fifth of the time of a loop over
+/// a thousand.
+#[repr(C, align(128))]
 pub(super) struct CpuTable {
     dummy: Dummy,
     slabs: [AtomicUsize; MAX_CPUS],
@@ -22,6 +26,8 @@ pub(super) struct CpuTable {
 
 /// Where `slabs` lies in the table, for the sections.
 pub(super) const SLABS_OFFSET: usize = core::mem::offset_of!(CpuTable, slabs);
+
+const _: () = assert!(!(SLABS_OFFSET / 64).is_multiple_of(2), "an odd line from the table's beginning");
 
 impl CpuTable {
     pub(super) const fn new() -> Self {

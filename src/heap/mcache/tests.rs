@@ -71,13 +71,8 @@ fn push(place: Place, table: &CpuTable, object: Addr) -> bool {
     unsafe { sections::push(place, table, CLASS, object) }
 }
 
-fn pop_noted(place: Place, table: &CpuTable, class: usize) -> Option<Addr> {
-    // SAFETY: as above, for any class with a stack.
-    object_of(unsafe { sections::pop_noted(place, table, class) })
-}
-
 fn push_looked_up(place: Place, table: &CpuTable, class: usize, object: Addr) -> bool {
-    // SAFETY: as above.
+    // SAFETY: as in `push`, for any class with a stack.
     unsafe { sections::push_looked_up(place, table, class, object) }
 }
 
@@ -121,23 +116,22 @@ fn objects_come_back_last_in_first_out_up_to_the_capacity() {
 fn an_object_goes_to_the_class_it_was_found_in_whatever_was_noted() {
     let (table, slab, mut area) = (new_table(), new_slab(8), FakeArea::new(0, 0));
     const OTHER: usize = CLASS + 1;
-    slab.set_capacity(OTHER, 8);
+    slab.set_capacity(OTHER, 1);
     table.publish(0, slab);
-    let (place, objects) = (area.place(), objects(2));
-    let pop_noted = |class| pop_noted(place, table, class);
+    let (place, objects) = (area.place(), objects(3));
     let push_looked_up = |class, object| push_looked_up(place, table, class, object);
     let held = || [CLASS, OTHER].map(|class| slab.read(class).objects(class));
-    assert_eq!(pop_noted(CLASS), None);
-    assert!(push_looked_up(CLASS, objects[0]) && push_looked_up(CLASS, objects[1]), "nothing is noted");
-    assert_eq!((pop_noted(CLASS), held()), (Some(objects[1]), [1, 0]));
+    assert!(push_looked_up(CLASS, objects[0]) && push_looked_up(CLASS, objects[1]));
+    assert_eq!((pop(place, table), held()), (Some(objects[1]), [1, 0]));
     assert!(push_looked_up(CLASS, objects[1]), "as noted");
-    assert_eq!((pop_noted(CLASS), held()), (Some(objects[1]), [1, 0]));
+    assert_eq!((pop(place, table), held()), (Some(objects[1]), [1, 0]));
     assert!(push_looked_up(OTHER, objects[1]), "of another class by now");
-    assert_eq!((held(), pop_noted(OTHER), held()), ([1, 1], Some(objects[1]), [1, 0]));
+    assert_eq!(held(), [1, 1]);
+    assert!(!push_looked_up(OTHER, objects[1]) && !push_looked_up(OTHER, objects[2]), "full");
+    assert_eq!((pop(place, table), held()), (Some(objects[0]), [0, 1]));
+    assert!(push_looked_up(CLASS, objects[1]), "noted with the other class");
     assert!(push_looked_up(CLASS, objects[0]), "not the one noted");
-    assert_eq!(held(), [2, 0]);
-    slab.set_capacity(OTHER, 0);
-    assert!(!push_looked_up(OTHER, objects[1]), "full");
+    assert_eq!((held(), pop(place, table), pop(place, table)), ([2, 1], Some(objects[0]), Some(objects[1])));
 }
 
 #[test]
@@ -216,7 +210,7 @@ fn a_word_is_replaced_only_if_it_is_the_expected_one() {
 /// Everything that may be tried on a CPU without a slab or on one that is stopped, with the words that a
 /// thread may have read from the slab before.
 fn try_everything(place: Place, table: &CpuTable) {
-    assert_eq!((pop(place, table), pop_noted(place, table, CLASS)), (None, None));
+    assert_eq!(pop(place, table), None);
     assert!(!push(place, table, Addr(64)));
     for object in [Addr(64), Addr(MARK as usize)] {
         assert!(!push_looked_up(place, table, CLASS, object));
@@ -324,9 +318,8 @@ fn every_section_announces_what_the_kernel_expects() {
     let (table, mut area) = (new_table(), FakeArea::new(0, 0));
     table.publish(0, new_slab(8));
     let place = area.place();
-    let sections: [&dyn Fn(); 8] = [
+    let sections: [&dyn Fn(); 7] = [
         &|| _ = pop(place, table),
-        &|| _ = pop_noted(place, table, CLASS),
         &|| _ = push(place, table, Addr(64)),
         &|| _ = push_looked_up(place, table, CLASS, Addr(64)),
         &|| _ = pop_batch(place, table, 2),

@@ -50,7 +50,7 @@ struct World {
     handler_pool: Vec<AtomicUsize>,
     /// The threads' numbers, for signals; 0 for one that has not started.
     threads: [AtomicU32; THREADS],
-    /// Pops and pushes so far.
+    /// Pushes so far.
     turns: AtomicU32,
     duplicates: AtomicU64,
     done: AtomicBool,
@@ -107,12 +107,7 @@ impl World {
 
     fn pop(&self) -> Option<Addr> {
         // SAFETY: the place is glibc's; the class has a stack.
-        let token = object_of(unsafe {
-            match self.is_noted() {
-                true => sections::pop_noted(self.place, self.table, CLASS),
-                false => sections::pop(self.place, self.table, CLASS),
-            }
-        })?;
+        let token = object_of(unsafe { sections::pop(self.place, self.table, CLASS) })?;
         self.receive(token);
         Some(token)
     }
@@ -128,7 +123,7 @@ impl World {
         }
     }
 
-    /// Whether to use the sections that note what they pop: now and then, so that both kinds meet.
+    /// Whether to use the section that notes what it pushes: now and then, so that both kinds meet.
     fn is_noted(&self) -> bool {
         self.turns.fetch_add(1, Relaxed) % 5 < 3
     }
