@@ -155,8 +155,7 @@ pub(super) unsafe fn push(place: Place, table: &CpuTable, class: usize, object: 
 /// read. On processors that let a load wait until the addresses of earlier stores are known, each link adds its whole
 /// latency. So each push notes object and class, and if this object was pushed last, with this class, the noted number
 /// is used: the same one, but known long before. What follows does not wait for the comparison, which the processor
-/// predicts. (The note is made here and not where the object is popped: a program's first store to a new object often
-/// waits for its cache line, and others of the same `malloc` would keep the later ones from starting.)
+/// predicts. (Noted here rather than where the object is popped: it covers the same loops, and `malloc` stays as it is.)
 ///
 /// # Safety
 /// As for [`push`].

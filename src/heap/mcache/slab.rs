@@ -2,11 +2,11 @@
 //! length.
 //!
 //! ```text
-//! word 0            50                BEGIN[c]-1  BEGIN[c]                    BEGIN[c]+room(c)
-//! ┌────────────────┬───────────┬────┬─┬───────────┬───┬───┬───┬───────────────┬───   ┬───────────────
-//! │ header per     │ idle mark │tiny│ │   mark    │ p │ p │ p │   (empty)     │ …    │ longer stacks …
-//! │ class: u16 ×2  │   (odd)   │word│ │   (odd)   │   │   │   │               │      │
-//! └────────────────┴───────────┴────┴─┴───────────┴───┴───┴───┴───────────────┴───   ┴───────────────
+//! word 0            50               BEGIN[c]-1  BEGIN[c]                    BEGIN[c]+room(c)
+//! ┌────────────────┬──────┬────┬──────┬───────────┬───┬───┬───┬───────────────┬───   ┬───────────────
+//! │ header per     │ idle │tiny│ last │   mark    │ p │ p │ p │   (empty)     │ …    │ longer stacks …
+//! │ class: u16 ×2  │ mark │word│ free │   (odd)   │   │   │   │               │      │
+//! └────────────────┴──────┴────┴──────┴───────────┴───┴───┴───┴───────────────┴───   ┴───────────────
 //!                                                             ↑ current       ↑ end
 //! ```
 //!
@@ -369,20 +369,20 @@ impl Slab {
 }
 
 /// What a CPU without a slab, or one that is stopped, works on: every class empty and full. It has
-/// headers, one mark and a tiny word, all constant, so it may be shared and is never written.
+/// headers, one mark, a tiny word and the words of the last free, all constant, so it may be shared and is never written.
 ///
 /// It is filled in while the heap starts, before any section can run: were it constant, the table behind
 /// it would lie in the library's data instead of in memory that costs nothing until it is touched.
 #[repr(C, align(64))]
 pub(super) struct Dummy {
     headers: [AtomicU32; STACKS],
-    words: [AtomicU64; 4],
+    words: [AtomicU64; DUMMY_WORDS],
 }
 
-impl Dummy {
-    // The notes of a slab lie here, too: no object equals them.
-    const _NOTES: () = assert!(LAST_CLASS_WORD < HEADER_WORDS + 4);
+/// Words of the dummy behind its headers: all that a section may read of it.
+const DUMMY_WORDS: usize = LAST_CLASS_WORD + 1 - HEADER_WORDS;
 
+impl Dummy {
     /// The mark lies one word behind where a real slab has its idle mark, so that no header of the dummy
     /// equals [`Header::IDLE`]: code that gives an idle class capacity can't take the dummy for a slab.
     const MARK_WORD: SlotIndex = TINY_WORD as SlotIndex + 1;
@@ -391,7 +391,10 @@ impl Dummy {
 
     /// Not filled in yet: no section may run on it.
     pub(super) const fn new() -> Self {
-        Self { headers: [const { AtomicU32::new(0) }; STACKS], words: [const { AtomicU64::new(0) }; 4] }
+        Self {
+            headers: [const { AtomicU32::new(0) }; STACKS],
+            words: [const { AtomicU64::new(0) }; DUMMY_WORDS],
+        }
     }
 
     /// Fills it in. The tiny word is a mark, too: no state of carving equals it (something is carved, but

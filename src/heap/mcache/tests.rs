@@ -4,7 +4,7 @@
 mod stress;
 
 use super::sections;
-use super::slab::{Header, MARK, MAX_SLOTS, SLAB_BYTES, Slab, TINY_WORD};
+use super::slab::{Header, LAST_CLASS_WORD, LAST_OBJECT_WORD, MARK, MAX_SLOTS, SLAB_BYTES, Slab, TINY_WORD};
 use super::table::CpuTable;
 use super::{Place, cpu_at, object_of, tiny_word_at};
 use crate::base::Addr;
@@ -121,13 +121,17 @@ fn an_object_goes_to_the_class_it_was_found_in_whatever_was_noted() {
     let (place, objects) = (area.place(), objects(3));
     let push_looked_up = |class, object| push_looked_up(place, table, class, object);
     let held = || [CLASS, OTHER].map(|class| slab.read(class).objects(class));
+    let noted = || [LAST_OBJECT_WORD, LAST_CLASS_WORD].map(|word| slab.word(word).load(Relaxed) as usize);
+    let is_noted = |class, object: Addr| cfg!(not(target_arch = "x86_64")) || noted() == [object.0, class];
     assert!(push_looked_up(CLASS, objects[0]) && push_looked_up(CLASS, objects[1]));
+    assert!(is_noted(CLASS, objects[1]));
     assert_eq!((pop(place, table), held()), (Some(objects[1]), [1, 0]));
     assert!(push_looked_up(CLASS, objects[1]), "as noted");
     assert_eq!((pop(place, table), held()), (Some(objects[1]), [1, 0]));
     assert!(push_looked_up(OTHER, objects[1]), "of another class by now");
     assert_eq!(held(), [1, 1]);
     assert!(!push_looked_up(OTHER, objects[1]) && !push_looked_up(OTHER, objects[2]), "full");
+    assert!(is_noted(OTHER, objects[1]), "what found no room is not noted");
     assert_eq!((pop(place, table), held()), (Some(objects[0]), [0, 1]));
     assert!(push_looked_up(CLASS, objects[1]), "noted with the other class");
     assert!(push_looked_up(CLASS, objects[0]), "not the one noted");

@@ -13,8 +13,8 @@ use core::sync::atomic::{
 
 /// Longer ranges are cut, so that several workers can share them (Go's "oblets").
 const MAX_SCAN_BYTES: usize = 128 << 10;
-/// Items, at least, between the prefetch of a range and its scan: more than a core can have misses open, since most lines are
-/// there sooner than the slowest.
+/// Items, at least, between the prefetch of a range and its scan: more than a core can have misses open, since most
+/// lines are there sooner than the slowest.
 const PREFETCH_DISTANCE: usize = 32;
 /// Ranges that are prefetched one right after the other: with the instructions of a scan between them, the waits for the
 /// translation of their addresses overlap less.
