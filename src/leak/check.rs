@@ -368,7 +368,7 @@ fn try_work(
     let reader = if in_place { Reader::ThroughKernel } else { Reader::Direct };
     let objects = Objects::new(HeapImage::new(reader)?)?;
     times.note(Phase::Number);
-    let workers = if in_place { 1 } else { worker_count(objects.live().0) };
+    let workers = if in_place { 1 } else { worker_count(objects.live().bytes) };
     let unaligned = config::is_on(Key::UseUnaligned);
     let marker = Marker::new(&objects, unaligned, workers).ok_or(NoMemory)?.noting(kept.stale);
     let cpu_before = time::process_cpu_nanoseconds();
@@ -399,7 +399,7 @@ fn try_work(
         return Err(Broken::NoMemory);
     }
     (result.totals, result.leaked) = (totals, all.leaked());
-    (result.live_bytes, result.live_blocks) = objects.live();
+    (result.live_bytes, result.live_blocks) = (objects.live().bytes, objects.live().blocks);
     (result.lost, result.forgotten) = (noted, forgotten);
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
     notes.unread |= objects.frozen().has_unread();

@@ -71,7 +71,6 @@ impl Amount {
     }
 
     /// The difference, at least zero.
-    #[cfg(test)]
     pub(crate) const fn minus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(other.bytes),

@@ -30,21 +30,20 @@ pub(crate) type Groups = BTreeMap<GroupKey, Lost>;
 /// Marks from what only pointers to the inside lead to: step 2 of the module's text. Objects that the
 /// program asked not to report are marked as if reachable, with all they lead to.
 fn mark_possible<F: Frozen>(marker: &Marker<'_, F>) {
-    marker.mark_from_roots(|feeder| {
-        marker.objects().frozen().for_each(&mut |hit, _| {
-            if marker.objects().is_ignored(hit.number)
-                && marker.objects().color(hit.number) < Color::Reachable
-            {
-                feeder.object(hit.start);
-            }
+    let objects = marker.objects();
+    if objects.any_is_ignored() {
+        marker.mark_from_roots(|feeder| {
+            objects.for_each_of(&[Color::White, Color::InsideOnly], |hit| {
+                if objects.is_ignored(hit.number) {
+                    feeder.object(hit.start);
+                }
+            });
         });
-    });
+    }
     marker.run(Pass::FROM_POSSIBLE, |feeder| {
-        marker.objects().frozen().for_each(&mut |hit, _| {
-            if marker.objects().color(hit.number) == Color::InsideOnly {
-                marker.objects().repaint(hit.number, Color::Possible);
-                feeder.hit(hit);
-            }
+        objects.for_each_of(&[Color::InsideOnly], |hit| {
+            objects.repaint(hit.number, Color::Possible);
+            feeder.hit(hit);
         });
     });
 }
@@ -52,14 +51,14 @@ fn mark_possible<F: Frozen>(marker: &Marker<'_, F>) {
 /// Hides lost objects whose stack `is_hidden`, and all lost ones that they lead to: step 3. `is_hidden` gets the
 /// stack and how much of it is lost.
 pub(crate) fn suppress<F: Frozen>(marker: &Marker<'_, F>, mut is_hidden: impl FnMut(u32, Amount) -> bool) {
+    const LOST: [Color; 2] = [Color::White, Color::Possible];
     mark_possible(marker);
+    let objects = marker.objects();
     let mut lost: BTreeMap<u32, (Amount, bool)> = BTreeMap::new();
-    let is_lost = |hit: Hit| matches!(marker.objects().color(hit.number), Color::White | Color::Possible);
-    marker.objects().frozen().for_each(&mut |hit, note| {
-        if is_lost(hit) {
-            let entry = lost.entry(note.stack).or_default();
-            entry.0 = entry.0.plus(amount_of(note));
-        }
+    objects.for_each_of(&LOST, |hit| {
+        let note = objects.frozen().note(hit);
+        let entry = lost.entry(note.stack).or_default();
+        entry.0 = entry.0.plus(amount_of(note));
     });
     let mut any = false;
     for (&stack, (amount, hidden)) in &mut lost {
@@ -70,10 +69,9 @@ pub(crate) fn suppress<F: Frozen>(marker: &Marker<'_, F>, mut is_hidden: impl Fn
         return;
     }
     marker.run(Pass::FROM_SUPPRESSED, |feeder| {
-        marker.objects().frozen().for_each(&mut |hit, note| {
-            let hidden = lost.get(&note.stack).is_some_and(|entry| entry.1);
-            if hidden && is_lost(hit) {
-                marker.objects().repaint(hit.number, Color::Suppressed);
+        objects.for_each_of(&LOST, |hit| {
+            if lost.get(&objects.frozen().note(hit).stack).is_some_and(|entry| entry.1) {
+                objects.repaint(hit.number, Color::Suppressed);
                 feeder.hit(hit);
             }
         });
@@ -94,10 +92,13 @@ pub(crate) fn classify<F: Frozen>(
     only_new: bool,
     mut each_lost: impl FnMut(usize, Kind, Amount),
 ) -> (Totals, Groups) {
+    use Color::{Definite, Indirect, InsideOnly, Possible, Suppressed, White};
+    const UNREACHED: [Color; 6] = [White, InsideOnly, Possible, Suppressed, Indirect, Definite];
     find_leaders(marker);
     let objects = marker.objects();
-    let (mut totals, mut groups) = (Totals::NONE, Groups::new());
-    objects.frozen().for_each(&mut |hit, note| {
+    let (mut totals, mut groups, mut rest) = (Totals::NONE, Groups::new(), objects.live());
+    let mut add = |hit: Hit, note| {
+        rest = rest.minus(amount_of(note));
         let kind = kind_of(objects.color(hit.number));
         if kind.is_lost() {
             each_lost(hit.start, kind, amount_of(note));
@@ -115,7 +116,13 @@ pub(crate) fn classify<F: Frozen>(
         if list_objects {
             group.objects.push((hit.start, note.requested));
         }
-    });
+    };
+    if list_reachable {
+        objects.frozen().for_each(&mut add);
+    } else {
+        objects.for_each_of(&UNREACHED, |hit| add(hit, objects.frozen().note(hit)));
+        totals.add(Kind::Reachable, rest);
+    }
     (totals, groups)
 }
 
@@ -131,12 +138,10 @@ const MET: Color = Color::InsideOnly;
 fn find_leaders<F: Frozen>(marker: &Marker<'_, F>) {
     let objects = marker.objects();
     let (mut leaders, mut stack) = (Vec::new(), Vec::new());
-    objects.frozen().for_each(&mut |hit, _| {
-        if objects.color(hit.number) == Color::White {
-            objects.repaint(hit.number, MET);
-            leaders.push(hit);
-            repaint_all_behind(marker, hit, (Color::White, MET), &mut stack);
-        }
+    objects.for_each_of(&[Color::White], |hit| {
+        objects.repaint(hit.number, MET);
+        leaders.push(hit);
+        repaint_all_behind(marker, hit, (Color::White, MET), &mut stack);
     });
     for leader in leaders.into_iter().rev().filter(|leader| objects.color(leader.number) == MET) {
         objects.repaint(leader.number, Color::Definite);

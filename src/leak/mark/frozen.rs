@@ -38,6 +38,13 @@ pub(crate) trait Frozen: Sync {
     /// Bytes requested of an object that the program has, at most as many as it takes up.
     fn requested(&self, hit: Hit) -> usize;
 
+    /// What is noted of an object that the program has.
+    fn note(&self, hit: Hit) -> Note;
+
+    /// Calls `each` for the first of every run of equal places that follow each other, and their number, in the order of
+    /// addresses, whether the program has objects there or not.
+    fn for_each_run(&self, each: &mut dyn FnMut(Hit, usize));
+
     /// Calls `each` for every object that the program has, in the order of addresses.
     fn for_each(&self, each: &mut dyn FnMut(Hit, Note));
 

@@ -2,6 +2,7 @@
 //! the kernel.
 
 use super::frozen::{Frozen, Hit, Note};
+use super::pointer_filter::{GROUP_BYTES, PointerFilter};
 use crate::base::{Addr, PAGE_BYTES, PAGE_SHIFT};
 use crate::heap::page_map::{self, Entry, PageId};
 use crate::heap::pages;
@@ -84,6 +85,15 @@ impl HeapImage {
         unsafe { self.rows.ptr::<Row>().add(page).read() }
     }
 
+    /// The record of an object; none in a span that has never held one.
+    #[inline]
+    fn record(&self, hit: Hit) -> Option<&'static Record> {
+        let page = (hit.start - self.base) >> PAGE_SHIFT;
+        let first = page_map::span_start(PageId(page as u32));
+        let index = (hit.number - self.row(page).first_number) as usize;
+        tracking::record(span::record(first), index)
+    }
+
     fn through_kernel(&self, start: usize, end: usize, step: usize, mut visit: impl FnMut(usize)) {
         let mut chunk = [0; 1024];
         let mut at = start;
@@ -155,10 +165,19 @@ impl Frozen for HeapImage {
 
     #[inline]
     fn requested(&self, hit: Hit) -> usize {
-        let page = (hit.start - self.base) >> PAGE_SHIFT;
-        let first = page_map::span_start(PageId(page as u32));
-        let index = (hit.number - self.row(page).first_number) as usize;
-        tracking::record(span::record(first), index).map_or(hit.bytes, Record::requested).min(hit.bytes)
+        self.record(hit).map_or(hit.bytes, Record::requested).min(hit.bytes)
+    }
+
+    fn note(&self, hit: Hit) -> Note {
+        self.record(hit).map_or(Note::default(), note_of)
+    }
+
+    fn for_each_run(&self, each: &mut dyn FnMut(Hit, usize)) {
+        let mut number = 0;
+        pages::for_each_span_unlocked(|span| {
+            each(Hit { number, start: span.base().0, bytes: span.object_bytes() }, span.objects());
+            number += span.objects() as u32;
+        });
     }
 
     fn for_each(&self, each: &mut dyn FnMut(Hit, Note)) {
@@ -190,7 +209,6 @@ impl Frozen for HeapImage {
         if self.reader == Reader::ThroughKernel {
             return self.through_kernel(start, end, step, visit);
         }
-        // Most words are no pointers into the heap: one comparison with what stays in registers.
         let (base, heap_bytes) = (self.base, self.top << PAGE_SHIFT);
         let mut look_at = |at: usize| {
             // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
@@ -202,12 +220,25 @@ impl Frozen for HeapImage {
         };
         let mut at = start;
         if step == WORD_BYTES {
+            let filter = PointerFilter::new(base, heap_bytes);
+            let mut look_at_group = |at: usize| {
+                // SAFETY: as for a single word above.
+                let mut candidates = unsafe { filter.candidates(at) };
+                while candidates != 0 {
+                    look_at(at + candidates.trailing_zeros() as usize * WORD_BYTES);
+                    candidates &= candidates - 1;
+                }
+            };
             while at + PREFETCH_BYTES + CACHE_LINE_BYTES <= end {
                 cpu::prefetch(at + PREFETCH_BYTES);
-                for offset in (0..CACHE_LINE_BYTES).step_by(WORD_BYTES) {
-                    look_at(at + offset);
+                for offset in (0..CACHE_LINE_BYTES).step_by(GROUP_BYTES) {
+                    look_at_group(at + offset);
                 }
                 at += CACHE_LINE_BYTES;
+            }
+            while at + GROUP_BYTES <= end {
+                look_at_group(at);
+                at += GROUP_BYTES;
             }
         }
         while at + WORD_BYTES <= end {

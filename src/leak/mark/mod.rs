@@ -24,6 +24,7 @@ mod heap_image;
 mod inside;
 mod list;
 mod objects;
+mod pointer_filter;
 mod worker;
 
 pub(crate) use classify::{GroupKey, Groups, classify, suppress};

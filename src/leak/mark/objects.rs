@@ -3,6 +3,7 @@
 use super::frozen::{Frozen, Hit};
 use crate::base::Addr;
 use crate::leak::own_memory::{self, NoMemory};
+use crate::report::Amount;
 use crate::sys::cpu;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -59,24 +60,27 @@ impl Color {
 pub(crate) struct Objects<F: Frozen> {
     frozen: F,
     marks: Addr,
-    live: (usize, usize),
+    live: Amount,
+    /// The program asked not to report some.
+    any_ignored: bool,
 }
 
 impl<F: Frozen> Objects<F> {
     /// Notes which objects the program has.
     pub(crate) fn new(frozen: F) -> Result<Self, NoMemory> {
         let marks = own_memory::map_dense(frozen.count().max(1)).ok_or(NoMemory)?;
-        let mut objects = Self { frozen, marks, live: (0, 0) };
-        let mut live = (0, 0);
+        let mut objects = Self { frozen, marks, live: Amount::default(), any_ignored: false };
+        let (mut live, mut any_ignored) = (Amount::default(), false);
         objects.frozen.for_each(&mut |hit, note| {
             let noscan = if note.noscan { NOSCAN } else { 0 };
             let ignored = if note.ignored { IGNORED } else { 0 };
             let spare = (hit.bytes / WORD_BYTES).saturating_sub(note.requested / WORD_BYTES).min(MANY_SPARE);
             let spare = (spare as u8) << SPARE_SHIFT;
             objects.mark(hit.number).store(Color::White as u8 | noscan | ignored | spare, Relaxed);
-            live = (live.0 + note.requested, live.1 + 1);
+            live = live.plus(Amount { bytes: note.requested, blocks: 1 });
+            any_ignored |= note.ignored;
         });
-        objects.live = live;
+        (objects.live, objects.any_ignored) = (live, any_ignored);
         Ok(objects)
     }
 
@@ -85,8 +89,8 @@ impl<F: Frozen> Objects<F> {
         &self.frozen
     }
 
-    /// Bytes requested and number of the objects that the program has.
-    pub(crate) fn live(&self) -> (usize, usize) {
+    /// The objects that the program has.
+    pub(crate) fn live(&self) -> Amount {
         self.live
     }
 
@@ -100,6 +104,20 @@ impl<F: Frozen> Objects<F> {
     #[inline]
     pub(super) fn color(&self, number: u32) -> Color {
         Color::of(self.mark(number).load(Relaxed))
+    }
+
+    /// Calls `each` for every object of one of the colours, in the order of addresses: a look at the marks only, of which
+    /// a cache line holds 64. `each` may repaint objects.
+    pub(super) fn for_each_of(&self, colors: &[Color], mut each: impl FnMut(Hit)) {
+        let wanted = colors.iter().fold(0u8, |set, &color| set | 1 << color as u8);
+        self.frozen.for_each_run(&mut |first, count| {
+            for index in 0..count {
+                let number = first.number + index as u32;
+                if wanted >> (self.mark(number).load(Relaxed) & COLOR_MASK) & 1 == 1 {
+                    each(Hit { number, start: first.start + index * first.bytes, ..first });
+                }
+            }
+        });
     }
 
     /// Paints an object if its colour is below `limit` and it is the program's; whether this call did it.
@@ -145,6 +163,11 @@ impl<F: Frozen> Objects<F> {
     #[inline]
     pub(super) fn is_scanned(&self, number: u32) -> bool {
         self.mark(number).load(Relaxed) & NOSCAN == 0
+    }
+
+    /// Whether the program asked not to report some object.
+    pub(super) fn any_is_ignored(&self) -> bool {
+        self.any_ignored
     }
 
     /// Whether the program asked not to report an object.

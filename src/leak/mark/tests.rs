@@ -105,6 +105,16 @@ impl Frozen for &Fake {
         self.objects[hit.number as usize].3.requested
     }
 
+    fn note(&self, hit: Hit) -> Note {
+        self.objects[hit.number as usize].3
+    }
+
+    fn for_each_run(&self, each: &mut dyn FnMut(Hit, usize)) {
+        for (i, &(start, bytes, ..)) in self.objects.iter().enumerate() {
+            each(Hit { number: i as u32, start, bytes }, 1);
+        }
+    }
+
     fn for_each(&self, each: &mut dyn FnMut(Hit, Note)) {
         for (i, &(start, bytes, live, note)) in self.objects.iter().enumerate() {
             if live {
@@ -131,6 +141,9 @@ fn marked(fake: &Fake, workers: usize, step: usize, hidden: &[u32]) -> BTreeMap<
     suppress(&marker, |stack, _| hidden.contains(&stack));
     let (totals, groups) = classify(&marker, true, true, false, |_, _, _| ());
     assert!(!marker.is_incomplete());
+    let (short, lost) = classify(&marker, false, false, false, |_, _, _| ());
+    assert_eq!(short, totals, "what is reachable is the rest");
+    assert!(lost.keys().eq(groups.keys().filter(|key| key.kind != Kind::Reachable)));
     let mut kinds: BTreeMap<_, _> = live(fake).map(|i| (i, None)).collect();
     add_groups(fake, &groups, &mut kinds);
     for kind in [Kind::Definite, Kind::Indirect, Kind::Possible, Kind::Reachable, Kind::Suppressed] {
