@@ -44,6 +44,7 @@ mod heap {
 #[cfg(all(loom, feature = "leak"))]
 mod leak {
     mod mark {
+        mod grey;
         mod list;
     }
 }

@@ -205,6 +205,16 @@ pub(crate) fn record(span: &Span, index: usize) -> Option<&'static Record> {
     Some(unsafe { &*Addr(records).ptr::<Record>().add(index) })
 }
 
+/// The records of a span's objects, in their order; none if it has never held an object.
+pub(crate) fn records(span: &Span) -> &'static [Record] {
+    let records = span.side().load(Acquire);
+    if records == 0 {
+        return &[];
+    }
+    // SAFETY: as above.
+    unsafe { core::slice::from_raw_parts(Addr(records).ptr::<Record>(), span.objects()) }
+}
+
 fn index_in(span: &Span, object: Addr) -> usize {
     let offset = object.0 - span.base().0;
     if span.objects() == 1 { 0 } else { object_index(page_map::entry(object).class(), offset) }

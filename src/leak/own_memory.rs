@@ -32,7 +32,7 @@ pub(crate) fn map(bytes: usize) -> Option<Addr> {
 }
 
 /// As [`map`], for memory that will be used throughout: in huge pages, if the option `thp` allows them.
-pub(crate) fn map_dense(bytes: usize) -> Option<Addr> {
+fn map_dense(bytes: usize) -> Option<Addr> {
     /// Less is not worth a system call.
     const LEAST_BYTES: usize = 2 << 20;
     let at = map(bytes)?;
@@ -115,6 +115,60 @@ pub(crate) fn for_each(each: &mut dyn FnMut(usize, usize)) {
         if start > CLAIMED {
             each(start, start + row.1.load(Relaxed));
         }
+    }
+}
+
+/// Types for which memory of zeros is a value.
+///
+/// # Safety
+/// As said; and dropping a value does nothing.
+pub(crate) unsafe trait Zeroable {}
+
+// SAFETY: an atomic integer of zeros is 0.
+unsafe impl Zeroable for core::sync::atomic::AtomicU8 {}
+// SAFETY: as above.
+unsafe impl Zeroable for core::sync::atomic::AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Zeroable for u32 {}
+
+/// An array of fixed length in memory of this module, zeros at first.
+pub(crate) struct Table<T: Zeroable> {
+    at: Addr,
+    len: usize,
+    items: PhantomData<T>,
+}
+
+impl<T: Zeroable> Table<T> {
+    /// Of `len` values.
+    pub(crate) fn new(len: usize) -> Result<Self, NoMemory> {
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
+        let bytes = len.max(1).checked_mul(size_of::<T>()).ok_or(NoMemory)?;
+        Ok(Self { at: map_dense(bytes).ok_or(NoMemory)?, len, items: PhantomData })
+    }
+}
+
+impl<T: Zeroable> core::ops::Deref for Table<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` values fit into the mapping, which is aligned to a page and gone only after the drop; zeros are
+        // values.
+        unsafe { core::slice::from_raw_parts(self.at.ptr::<T>(), self.len) }
+    }
+}
+
+impl<T: Zeroable> core::ops::DerefMut for Table<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the borrow is the only one.
+        unsafe { core::slice::from_raw_parts_mut(self.at.ptr::<T>(), self.len) }
+    }
+}
+
+impl<T: Zeroable> Drop for Table<T> {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this table's, and the values have no drop.
+        unsafe { unmap(self.at) };
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn suppress<F: Frozen>(marker: &Marker<'_, F>, mut is_hidden: impl Fn
     if !any {
         return;
     }
+    objects.for_each_of(&[Color::Possible], |hit| marker.forget(hit));
     marker.run(Pass::FROM_SUPPRESSED, |feeder| {
         objects.for_each_of(&LOST, |hit| {
             if lost.get(&objects.frozen().note(hit).stack).is_some_and(|entry| entry.1) {

@@ -2,14 +2,15 @@
 //! the kernel.
 
 use super::frozen::{Frozen, Hit, Note};
-use super::pointer_filter::{GROUP_BYTES, PointerFilter};
+use super::grey::GROUP_OBJECTS;
+use super::pointer_filter::{GROUP_BYTES, Gathered, PointerFilter};
 use crate::base::{Addr, PAGE_BYTES, PAGE_SHIFT};
 use crate::heap::page_map::{self, Entry, PageId};
 use crate::heap::pages;
 use crate::heap::size_class::{LARGE_PAGES, OBJECT_BYTES, SPAN_OBJECTS, TINY_PAGES, object_index};
 use crate::heap::span::{self, Span};
 use crate::heap::tracking::{self, Record};
-use crate::leak::own_memory::{self, NoMemory};
+use crate::leak::own_memory::{NoMemory, Table, Zeroable};
 use crate::leak::peek;
 use crate::sys::cpu::{self, CACHE_LINE_BYTES};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,6 +21,8 @@ const WORD_BYTES: usize = size_of::<usize>();
 /// each, and the first touch of a page in a new process costs hundreds of cycles more, to note it in the page table.
 const PREFETCH_BYTES: usize = 4096;
 
+const RECORDS_OF_LINE: usize = CACHE_LINE_BYTES / size_of::<Record>();
+
 /// How to read the program's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reader {
@@ -28,6 +31,8 @@ pub(crate) enum Reader {
     /// Through the kernel, which reports unreadable pages instead of raising a signal.
     ThroughKernel,
 }
+
+const NO_OBJECT: Hit = Hit { number: 0, start: 0, bytes: 0 };
 
 /// What finding an object needs of a page, in one cache line.
 #[repr(C)]
@@ -39,14 +44,33 @@ struct Row {
     first_number: u32,
 }
 
+// SAFETY: of zeros it is the row of a page that no span has.
+unsafe impl Zeroable for Row {}
+
+/// Where the objects of a span begin.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Run {
+    first_number: u32,
+    first_page: u32,
+}
+
+// SAFETY: two numbers.
+unsafe impl Zeroable for Run {}
+
 /// The heap with a number for the first object of every span.
 pub(crate) struct HeapImage {
     reader: Reader,
     base: usize,
     /// Pages the heap has grown to.
     top: usize,
-    /// A [`Row`] per page.
-    rows: Addr,
+    /// Of every page.
+    rows: Table<Row>,
+    filter: PointerFilter,
+    /// Of every span in the order of addresses, and one behind the last.
+    runs: Table<Run>,
+    /// For each group the run that its first object is in.
+    run_of_group: Table<u32>,
     count: usize,
     /// Pages could not be read through the kernel.
     unread: AtomicBool,
@@ -58,31 +82,43 @@ impl HeapImage {
     /// The heap must not change meanwhile: this is a frozen copy, or all threads are stopped.
     pub(crate) fn new(reader: Reader) -> Result<Self, NoMemory> {
         // Not the end of the last span: words that lead behind it, to what was freed there, are looked at, too.
-        let (top, mut count) = (pages::noted_pages(), 0);
-        pages::for_each_span_unlocked(|span| count += span.objects());
+        let (top, mut count, mut spans) = (pages::noted_pages(), 0, 0);
+        pages::for_each_span_unlocked(|span| {
+            count += span.objects();
+            spans += 1;
+        });
         if count > u32::MAX as usize {
             return Err(NoMemory);
         }
-        let rows = own_memory::map_dense(top.max(1) * size_of::<Row>()).ok_or(NoMemory)?;
-        let mut next = 0;
+        let mut rows = Table::<Row>::new(top)?;
+        let mut runs = Table::<Run>::new(spans + 1)?;
+        let mut run_of_group = Table::<u32>::new(count.div_ceil(GROUP_OBJECTS))?;
+        let (mut next, mut run, mut group) = (0, 0, 0);
         pages::for_each_span_unlocked(|span| {
             let first = span.page().index();
             for page in first..first + span.pages() {
-                let row = Row { entry: page_map::entry_of(PageId(page as u32)), first_number: next };
-                // SAFETY: the table has a row for every page below `top`.
-                unsafe { rows.ptr::<Row>().add(page).write(row) };
+                rows[page] = Row { entry: page_map::entry_of(PageId(page as u32)), first_number: next };
             }
+            runs[run] = Run { first_number: next, first_page: first as u32 };
             next += span.objects() as u32;
+            while group * GROUP_OBJECTS < next as usize {
+                run_of_group[group] = run as u32;
+                group += 1;
+            }
+            run += 1;
         });
-        Ok(Self { reader, base: page_map::base().0, top, rows, count, unread: AtomicBool::new(false) })
+        runs[run].first_number = next;
+        let (base, unread) = (page_map::base().0, AtomicBool::new(false));
+        let filter = PointerFilter::new(base, top << PAGE_SHIFT);
+        Ok(Self { reader, base, top, filter, rows, runs, run_of_group, count, unread })
     }
 
     /// The row of a page below `top`; zero for one that no span has.
     #[inline]
     fn row(&self, page: usize) -> Row {
         debug_assert!(page < self.top, "callers have compared the page with the top");
-        // SAFETY: the table has a row for every page below `top`, and zero is a value of a row.
-        unsafe { self.rows.ptr::<Row>().add(page).read() }
+        // SAFETY: the table has a row for every page below `top`.
+        unsafe { *self.rows.get_unchecked(page) }
     }
 
     /// The record of an object; none in a span that has never held one.
@@ -92,6 +128,18 @@ impl HeapImage {
         let first = page_map::span_start(PageId(page as u32));
         let index = (hit.number - self.row(page).first_number) as usize;
         tracking::record(span::record(first), index)
+    }
+
+    /// The first object of a run.
+    #[inline]
+    fn first_object(&self, run: Run) -> Hit {
+        let page = run.first_page as usize;
+        let class = self.row(page).entry.class();
+        let bytes = match class {
+            LARGE_PAGES => span::record(PageId(run.first_page)).pages() * PAGE_BYTES,
+            _ => OBJECT_BYTES[class] as usize,
+        };
+        Hit { number: run.first_number, start: self.base + (page << PAGE_SHIFT), bytes }
     }
 
     fn through_kernel(&self, start: usize, end: usize, step: usize, mut visit: impl FnMut(usize)) {
@@ -180,13 +228,37 @@ impl Frozen for HeapImage {
         });
     }
 
+    #[inline]
+    fn for_each_of_group(&self, group: usize, mut bits: u64, mut each: impl FnMut(Hit)) {
+        let (mut run, mut end, mut first) = (self.run_of_group[group] as usize, 0, NO_OBJECT);
+        while bits != 0 {
+            let number = (group * GROUP_OBJECTS) as u32 + bits.trailing_zeros();
+            bits &= bits - 1;
+            if number >= end {
+                while number >= self.runs[run + 1].first_number {
+                    run += 1;
+                }
+                (end, first) = (self.runs[run + 1].first_number, self.first_object(self.runs[run]));
+            }
+            let start = first.start + (number - first.number) as usize * first.bytes;
+            each(Hit { number, start, ..first });
+        }
+    }
+
+    #[inline]
+    fn prefetch_group(&self, group: usize) {
+        cpu::prefetch((&raw const self.run_of_group[group]).addr());
+    }
+
     fn for_each(&self, each: &mut dyn FnMut(Hit, Note)) {
         let mut next = 0;
         pages::for_each_span_unlocked(|span: &Span| {
             let (start, bytes) = (span.base().0, span.object_bytes());
-            for index in 0..span.objects() {
-                // A span without records has never held an object.
-                let Some(record) = tracking::record(span, index) else { break };
+            for (index, record) in tracking::records(span).iter().enumerate() {
+                if index % RECORDS_OF_LINE == 0 {
+                    // Most often the records of the spans that follow.
+                    cpu::prefetch((&raw const *record).addr() + PREFETCH_BYTES);
+                }
                 if record.is_live() {
                     let hit = Hit { number: next + index as u32, start: start + index * bytes, bytes };
                     each(hit, note_of(record));
@@ -209,53 +281,71 @@ impl Frozen for HeapImage {
         if self.reader == Reader::ThroughKernel {
             return self.through_kernel(start, end, step, visit);
         }
+        // Most words are no pointers into the heap: one comparison with what stays in registers.
         let (base, heap_bytes) = (self.base, self.top << PAGE_SHIFT);
-        let mut look_at = |at: usize| {
+        let mut at = start;
+        while at + WORD_BYTES <= end {
             // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
             // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
             let word = unsafe { Addr(at).ptr::<usize>().read_unaligned() };
             if word.wrapping_sub(base) < heap_bytes {
                 visit(word);
             }
-        };
-        let mut at = start;
-        if step == WORD_BYTES {
-            let filter = PointerFilter::new(base, heap_bytes);
-            let mut look_at_group = |at: usize| {
-                // SAFETY: as for a single word above.
-                let mut candidates = unsafe { filter.candidates(at) };
-                while candidates != 0 {
-                    look_at(at + candidates.trailing_zeros() as usize * WORD_BYTES);
-                    candidates &= candidates - 1;
-                }
-            };
-            while at + PREFETCH_BYTES + CACHE_LINE_BYTES <= end {
-                cpu::prefetch(at + PREFETCH_BYTES);
-                for offset in (0..CACHE_LINE_BYTES).step_by(GROUP_BYTES) {
-                    look_at_group(at + offset);
-                }
-                at += CACHE_LINE_BYTES;
-            }
-            while at + GROUP_BYTES <= end {
-                look_at_group(at);
-                at += GROUP_BYTES;
-            }
-        }
-        while at + WORD_BYTES <= end {
-            look_at(at);
             at += step;
         }
+    }
+
+    #[inline]
+    fn gather(
+        &self,
+        start: usize,
+        end: usize,
+        step: usize,
+        gathered: &mut Gathered,
+        mut look: impl FnMut(&mut Gathered),
+    ) {
+        let filter = self.filter;
+        let (mut at, by_groups) = (start, self.reader == Reader::Direct && step == WORD_BYTES);
+        // Long ranges are often the same all through, so that a processor predicts whether a group has candidates.
+        while by_groups && at + PREFETCH_BYTES + CACHE_LINE_BYTES <= end {
+            cpu::prefetch(at + PREFETCH_BYTES);
+            for group in (at..at + CACHE_LINE_BYTES).step_by(GROUP_BYTES) {
+                // SAFETY: as in `for_each_word`.
+                let candidates = unsafe { filter.candidates(group) };
+                if candidates != 0 {
+                    // SAFETY: as above.
+                    unsafe { gathered.push_group(group, candidates) };
+                }
+            }
+            if gathered.is_full() {
+                look(gathered);
+            }
+            at += CACHE_LINE_BYTES;
+        }
+        while by_groups && at + GROUP_BYTES <= end {
+            // SAFETY: as in `for_each_word`.
+            unsafe { gathered.push_group(at, filter.candidates(at)) };
+            if gathered.is_full() {
+                look(gathered);
+            }
+            at += GROUP_BYTES;
+        }
+        self.for_each_word(at, end, step, |word| {
+            gathered.push(word);
+            if gathered.is_full() {
+                look(gathered);
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn prefetch_finding(&self, word: usize) {
+        let page = word.wrapping_sub(self.base) >> PAGE_SHIFT;
+        cpu::prefetch(self.rows.as_ptr().wrapping_add(page).addr());
     }
 
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         cpu::prefetch(at);
-    }
-}
-
-impl Drop for HeapImage {
-    fn drop(&mut self) {
-        // SAFETY: made by `new`, and nothing borrows from it any more.
-        unsafe { own_memory::unmap(self.rows) };
     }
 }

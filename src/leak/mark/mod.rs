@@ -13,13 +13,15 @@
 //! 4. of what is left, an object that nothing else leads to is definitely lost, and all that it leads to
 //!    indirectly. Of a ring that nothing else leads to, the first object is definitely lost.
 //!
-//! Steps 1 to 3 run on several workers. A worker takes grey objects from a buffer of its own and puts new
-//! ones into it; full and empty buffers go to lists that all share (`buffers`), which is how work moves
-//! from one to another, as in the Go runtime's `mgcwork.go`.
+//! Steps 1 to 3 run on several workers. Grey objects wait in one queue for all, neighbours together (`grey`). What else is
+//! to be scanned, the roots and the parts of large objects, a worker takes from a buffer of its own and puts into it; full
+//! and empty buffers go to lists that all share (`buffers`), which is how such work moves from one to another, as in the
+//! Go runtime's `mgcwork.go`.
 
 mod buffers;
 mod classify;
 mod frozen;
+mod grey;
 mod heap_image;
 mod inside;
 mod list;

@@ -1,8 +1,8 @@
 //! The objects of a frozen program, with a colour each.
 
 use super::frozen::{Frozen, Hit};
-use crate::base::Addr;
-use crate::leak::own_memory::{self, NoMemory};
+use super::grey::GROUP_OBJECTS;
+use crate::leak::own_memory::{NoMemory, Table};
 use crate::report::Amount;
 use crate::sys::cpu;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -59,7 +59,7 @@ impl Color {
 /// All objects of a frozen program, with a byte each.
 pub(crate) struct Objects<F: Frozen> {
     frozen: F,
-    marks: Addr,
+    marks: Table<AtomicU8>,
     live: Amount,
     /// The program asked not to report some.
     any_ignored: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Objects<F: Frozen> {
 impl<F: Frozen> Objects<F> {
     /// Notes which objects the program has.
     pub(crate) fn new(frozen: F) -> Result<Self, NoMemory> {
-        let marks = own_memory::map_dense(frozen.count().max(1)).ok_or(NoMemory)?;
+        let marks = Table::new(frozen.count())?;
         let mut objects = Self { frozen, marks, live: Amount::default(), any_ignored: false };
         let (mut live, mut any_ignored) = (Amount::default(), false);
         objects.frozen.for_each(&mut |hit, note| {
@@ -96,8 +96,8 @@ impl<F: Frozen> Objects<F> {
 
     fn mark(&self, number: u32) -> &AtomicU8 {
         debug_assert!((number as usize) < self.frozen.count(), "objects are numbered below their count");
-        // SAFETY: the program numbers its objects below the count, for which there are bytes.
-        unsafe { &*self.marks.plus(number as usize).ptr() }
+        // SAFETY: the program numbers its objects below the count, which is the table's length.
+        unsafe { self.marks.get_unchecked(number as usize) }
     }
 
     /// The colour of an object.
@@ -106,8 +106,8 @@ impl<F: Frozen> Objects<F> {
         Color::of(self.mark(number).load(Relaxed))
     }
 
-    /// Calls `each` for every object of one of the colours, in the order of addresses: a look at the marks only, of which
-    /// a cache line holds 64. `each` may repaint objects.
+    /// Calls `each` for every object of one of the colours, in the order of addresses: a look at the marks only, of
+    /// which a cache line holds 64. `each` may repaint objects.
     pub(super) fn for_each_of(&self, colors: &[Color], mut each: impl FnMut(Hit)) {
         let wanted = colors.iter().fold(0u8, |set, &color| set | 1 << color as u8);
         self.frozen.for_each_run(&mut |first, count| {
@@ -135,22 +135,24 @@ impl<F: Frozen> Objects<F> {
         false
     }
 
-    /// As [`Self::paint`], if no other thread paints at the same time.
+    /// Paints an object that was met, if it is the program's; whether it is to be scanned. Not by two threads at the
+    /// same time; others may paint it with [`Self::paint`], to a limit below `color`.
     #[inline]
-    pub(super) fn paint_alone(&self, number: u32, limit: Color, color: Color) -> bool {
+    pub(super) fn paint_met(&self, number: u32, color: Color) -> bool {
         let mark = self.mark(number);
         let old = mark.load(Relaxed);
-        let paints = Color::of(old) != Color::Free && Color::of(old) < limit;
-        if paints {
-            mark.store(old & !COLOR_MASK | color as u8, Relaxed);
+        if Color::of(old) == Color::Free {
+            return false;
         }
-        paints
+        mark.store(old & !COLOR_MASK | color as u8, Relaxed);
+        old & NOSCAN == 0
     }
 
-    /// The object's colour will soon be asked for.
+    /// A group's objects will soon be painted.
     #[inline]
-    pub(super) fn prefetch(&self, number: u32) {
-        cpu::prefetch(self.marks.0 + number as usize);
+    pub(super) fn prefetch_group(&self, group: usize) {
+        cpu::prefetch(self.mark((group * GROUP_OBJECTS) as u32).as_ptr().addr());
+        self.frozen.prefetch_group(group);
     }
 
     /// Paints an object, whatever its colour.
@@ -189,12 +191,5 @@ impl<F: Frozen> Objects<F> {
     #[inline]
     pub(super) fn extent(&self, hit: Hit) -> (usize, usize) {
         (hit.start, hit.start + self.frozen.requested(hit))
-    }
-}
-
-impl<F: Frozen> Drop for Objects<F> {
-    fn drop(&mut self) {
-        // SAFETY: made by `new`, and nothing borrows from it any more.
-        unsafe { own_memory::unmap(self.marks) };
     }
 }

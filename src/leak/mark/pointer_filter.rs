@@ -1,7 +1,9 @@
-//! Which of several words can't be pointers into the heap, told for all of them at once.
+//! Which of several words can't be pointers into the heap, told for all of them at once; the others are gathered.
 //!
 //! Most words that marking reads are no pointers. Looked at one by one they cost four instructions each, and those of
-//! a few objects fill the window in which a processor looks for loads that it can start early.
+//! a few objects fill the window in which a processor looks for loads that it can start early. Which word of an object
+//! is a pointer, if any is, no processor can predict; so words are gathered without asking, and looked at when there
+//! are many.
 
 use crate::base::Addr;
 
@@ -11,6 +13,71 @@ pub(super) const GROUP_WORDS: usize = 4;
 pub(super) const GROUP_BYTES: usize = GROUP_WORDS * size_of::<usize>();
 
 const UPPER_SHIFT: u32 = 32;
+
+/// Words that may be pointers, gathered from several ranges.
+pub(crate) struct Gathered {
+    words: [usize; MOST_GATHERED + ROOM_BEYOND],
+    len: usize,
+}
+
+/// Words, at least, that are looked at together: so many that the misses of one step overlap.
+const MOST_GATHERED: usize = 64;
+/// How many more may be put in before anyone asks whether that is enough, and one group of which none may count.
+const ROOM_BEYOND: usize = 4 * GROUP_WORDS;
+
+impl Gathered {
+    /// More than these are never in it.
+    pub(super) const MOST: usize = MOST_GATHERED + ROOM_BEYOND;
+
+    /// Nothing.
+    pub(super) fn new() -> Self {
+        Self { words: [0; MOST_GATHERED + ROOM_BEYOND], len: 0 }
+    }
+
+    /// Whether it has no word.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it is time to look at the words; if it is not, there is room for eight more.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.len >= MOST_GATHERED
+    }
+
+    /// The words; there are none from now on.
+    #[inline]
+    pub(super) fn take(&mut self) -> &[usize] {
+        let len = core::mem::take(&mut self.len);
+        &self.words[..len]
+    }
+
+    /// Puts a word in.
+    #[inline(always)]
+    pub(super) fn push(&mut self, word: usize) {
+        self.words[self.len] = word;
+        self.len += 1;
+    }
+
+    /// Puts those of a group's words in whose bit is set in `candidates`. Without branches: all are written, and those
+    /// that don't count are written over.
+    ///
+    /// # Safety
+    /// As for [`PointerFilter::candidates`].
+    #[inline(always)]
+    pub(super) unsafe fn push_group(&mut self, at: usize, candidates: u32) {
+        let room: &mut [usize] = &mut self.words[self.len..][..GROUP_WORDS];
+        let mut used = 0;
+        for number in 0..GROUP_WORDS {
+            // SAFETY: the caller answers for the memory; the read needs no alignment.
+            let word = unsafe { Addr(at + number * size_of::<usize>()).ptr::<usize>().read_unaligned() };
+            // SAFETY: at most one place further for each word before this one.
+            unsafe { *room.get_unchecked_mut(used) = word };
+            used += (candidates >> number & 1) as usize;
+        }
+        self.len += used;
+    }
+}
 
 /// The upper halves of the heap's addresses.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +155,7 @@ impl PointerFilter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     const GIB: usize = 1 << 30;
 
@@ -99,6 +167,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn words_are_gathered_in_their_order(groups in prop::collection::vec((any::<[usize; 4]>(), 0u32..16), 1..100)) {
+            let (mut gathered, mut taken, mut expected) = (Gathered::new(), Vec::new(), Vec::new());
+            for (words, candidates) in groups {
+                // SAFETY: the words are this test's own.
+                unsafe { gathered.push_group(words.as_ptr() as usize, candidates) };
+                expected.extend((0..GROUP_WORDS).filter(|i| candidates >> i & 1 == 1).map(|i| words[i]));
+                gathered.push(1);
+                expected.push(1);
+                if gathered.is_full() {
+                    taken.extend_from_slice(gathered.take());
+                }
+            }
+            taken.extend_from_slice(gathered.take());
+            prop_assert_eq!(taken, expected);
+            prop_assert!(gathered.take().is_empty());
+        }
+
         #[test]
         fn no_pointer_is_missed_and_nothing_far_is_taken_for_one(
             (base, bytes, words) in (0usize..1 << 46, 0usize..64 * GIB).prop_flat_map(|(base, bytes)| {

@@ -6,6 +6,7 @@
 //! 3. Long chains, wide fans and objects that are scanned in parts lose nothing, on one worker or several.
 
 use super::frozen::{Frozen, Hit, Note};
+use super::grey::GROUP_OBJECTS;
 use super::objects::{Color, Objects};
 use super::worker::Marker;
 use super::{Groups, classify, suppress};
@@ -112,6 +113,14 @@ impl Frozen for &Fake {
     fn for_each_run(&self, each: &mut dyn FnMut(Hit, usize)) {
         for (i, &(start, bytes, ..)) in self.objects.iter().enumerate() {
             each(Hit { number: i as u32, start, bytes }, 1);
+        }
+    }
+
+    fn for_each_of_group(&self, group: usize, bits: u64, mut each: impl FnMut(Hit)) {
+        for bit in (0..GROUP_OBJECTS).filter(|bit| bits >> bit & 1 == 1) {
+            let number = group * GROUP_OBJECTS + bit;
+            let (start, bytes, ..) = self.objects[number];
+            each(Hit { number: number as u32, start, bytes });
         }
     }
 

@@ -2,12 +2,15 @@
 
 use super::buffers::{Item, Owned, Pool};
 use super::frozen::{Frozen, Hit};
+use super::grey::{self, GROUP_OBJECTS, Group, Memory, Queue};
 use super::inside;
 use super::objects::{Color, Objects};
+use super::pointer_filter::Gathered;
+use crate::leak::own_memory::Table;
 use crate::leak::{snapshot, stale::Stale};
 use crate::sys::cpu;
 use core::sync::atomic::{
-    AtomicBool, AtomicUsize,
+    AtomicBool, AtomicU32, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -16,11 +19,11 @@ const MAX_SCAN_BYTES: usize = 128 << 10;
 /// Items, at least, between the prefetch of a range and its scan: more than a core can have misses open, since most
 /// lines are there sooner than the slowest.
 const PREFETCH_DISTANCE: usize = 32;
-/// Ranges that are prefetched one right after the other: with the instructions of a scan between them, the waits for the
-/// translation of their addresses overlap less.
+/// Ranges that are prefetched one right after the other: with the instructions of a scan between them, the waits for
+/// the translation of their addresses overlap less.
 const PREFETCH_BATCH: usize = 16;
-/// Pointers between the prefetch of an object's mark and its painting.
-const MARK_DISTANCE: usize = 16;
+/// Groups between the prefetch of what is known of a group's objects and its use, each of which scans some objects.
+const GROUPS_AHEAD: usize = 2;
 /// Stack of a worker thread: its prefetch queue and a few frames.
 const WORKER_STACK_BYTES: usize = 64 << 10;
 const WORD_BYTES: usize = size_of::<usize>();
@@ -28,6 +31,11 @@ const WORD_BYTES: usize = size_of::<usize>();
 /// What marking needs besides the objects.
 pub(crate) struct Marker<'a, F: Frozen> {
     objects: &'a Objects<F>,
+    /// Grey objects, their bits and their queue.
+    grey: Queue,
+    groups: Table<Group>,
+    grey_slots: Table<AtomicU32>,
+    /// Other words to scan.
     pool: Pool,
     /// Bytes between two candidates for a pointer: 8, or 1 with `use_unaligned`.
     step: usize,
@@ -62,8 +70,12 @@ impl Pass {
 impl<'a, F: Frozen> Marker<'a, F> {
     /// A marker with `workers` threads. `None`: no memory.
     pub(crate) fn new(objects: &'a Objects<F>, unaligned: bool, workers: usize) -> Option<Self> {
+        let groups = objects.frozen().count().div_ceil(GROUP_OBJECTS);
         Some(Self {
             objects,
+            grey: Queue::new(workers <= 1),
+            groups: Table::new(groups).ok()?,
+            grey_slots: Table::new(grey::slots_of(groups)).ok()?,
             pool: Pool::new()?,
             step: if unaligned { 1 } else { WORD_BYTES },
             workers: workers.max(1),
@@ -96,7 +108,47 @@ impl<'a, F: Frozen> Marker<'a, F> {
     pub(crate) fn keep(&self, at: usize) {
         if let Some(hit) = self.objects.frozen().find(at) {
             self.objects.paint(hit.number, Color::Reachable, Color::Reachable);
+            self.grey.pass_over(self.grey_memory(), hit.number);
         }
+    }
+
+    /// Lets the next pass meet an object again.
+    pub(super) fn forget(&self, hit: Hit) {
+        self.grey.forget(self.grey_memory(), hit.number);
+    }
+
+    #[inline]
+    fn grey_memory(&self) -> Memory<'_> {
+        Memory { groups: &self.groups, slots: &self.grey_slots }
+    }
+
+    /// Whether there is nothing to do for who has nothing to do.
+    fn has_no_work(&self) -> bool {
+        self.pool.full.is_empty() && self.grey.is_empty()
+    }
+
+    /// The object that is met if a word is followed.
+    #[inline]
+    fn met_by(&self, word: usize, pass: Pass) -> Option<u32> {
+        let hit = self.objects.frozen().find(word);
+        if let Some(stale) = self.stale
+            && hit.is_none_or(|hit| self.objects.color(hit.number) == Color::Free)
+        {
+            stale.note(word);
+            return None;
+        }
+        let hit = hit?;
+        if word == hit.start || pass.inside_counts || self.is_as_good_as_start(word, hit) {
+            return Some(hit.number);
+        }
+        self.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
+        None
+    }
+
+    #[cold]
+    fn is_as_good_as_start(&self, word: usize, hit: Hit) -> bool {
+        let (start, end) = self.objects.extent(hit);
+        inside::is_as_good_as_start(self.objects.frozen(), start, end - start, word)
     }
 
     pub(super) fn objects(&self) -> &'a Objects<F> {
@@ -147,13 +199,14 @@ impl<F: Frozen> Feeder<'_, '_, F> {
     /// An object that is in use, whatever points at it. The address may lie inside it.
     pub(crate) fn object(&mut self, at: usize) {
         if let Some(hit) = self.worker.marker.objects.frozen().find(at) {
-            self.worker.grey(hit);
+            self.hit(hit);
         }
     }
 
     /// As [`Self::object`], by its place in the heap.
     pub(super) fn hit(&mut self, hit: Hit) {
-        self.worker.push_object(hit);
+        let marker = self.worker.marker;
+        marker.grey.add(marker.grey_memory(), hit.number);
     }
 }
 
@@ -162,12 +215,15 @@ struct Worker<'m, 'a, F: Frozen> {
     marker: &'m Marker<'a, F>,
     pass: Pass,
     buffer: Option<Owned>,
+    /// What was last taken from the queue of grey objects, from `next_taken` on.
+    taken: [Item; GROUP_OBJECTS],
+    next_taken: usize,
+    taken_end: usize,
+    /// Words of ranges that were scanned.
+    gathered: Gathered,
     /// Ranges whose first line is on its way from memory, oldest at `next`.
     ahead: [Item; PREFETCH_DISTANCE],
     next: usize,
-    /// Objects that were pointed at, whose marks are on their way, oldest at `next_met`.
-    met: [Option<Hit>; MARK_DISTANCE],
-    next_met: usize,
     scanned: usize,
 }
 
@@ -177,10 +233,12 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             marker,
             pass,
             buffer: None,
+            taken: [Item::default(); GROUP_OBJECTS],
+            next_taken: 0,
+            taken_end: 0,
+            gathered: Gathered::new(),
             ahead: [Item::default(); PREFETCH_DISTANCE],
             next: 0,
-            met: [None; MARK_DISTANCE],
-            next_met: 0,
             scanned: 0,
         }
     }
@@ -211,7 +269,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                     self.scan(item);
                 }
             }
-            if self.grey_met() || self.scan_ahead() {
+            if self.look_at_rest() || self.scan_ahead() {
                 continue;
             }
             if !self.wait_for_work() {
@@ -245,11 +303,10 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         marker.pool.put_full(half);
     }
 
-    /// Paints what was met and not painted yet; `false` if there was nothing.
-    fn grey_met(&mut self) -> bool {
-        let met = core::mem::take(&mut self.met);
-        let some = met.iter().any(Option::is_some);
-        met.into_iter().flatten().for_each(|hit| self.grey(hit));
+    /// Looks at what was gathered; `false` if there was nothing.
+    fn look_at_rest(&mut self) -> bool {
+        let some = !self.gathered.is_empty();
+        Self::look(self.marker, self.pass, &mut self.gathered);
         some
     }
 
@@ -270,7 +327,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         marker.idle.fetch_add(1, AcqRel);
         let mut spins = 0u32;
         loop {
-            if !marker.pool.full.is_empty() {
+            if !marker.has_no_work() {
                 marker.idle.fetch_sub(1, AcqRel);
                 return true;
             }
@@ -291,56 +348,25 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         let end = start + bytes.min(MAX_SCAN_BYTES + WORD_BYTES - self.marker.step);
         self.scanned += end - start;
         let marker = self.marker;
-        marker.objects.frozen().for_each_word(start, end, marker.step, |word| self.visit(word));
+        let gathered = &mut self.gathered;
+        let look = |gathered: &mut Gathered| Self::look(marker, self.pass, gathered);
+        marker.objects.frozen().gather(start, end, marker.step, gathered, look);
     }
 
-    /// Follows a word, if it is a pointer to an object.
-    #[inline]
-    fn visit(&mut self, word: usize) {
-        let hit = self.marker.objects.frozen().find(word);
-        if let Some(stale) = self.marker.stale
-            && hit.is_none_or(|hit| self.marker.objects.color(hit.number) == Color::Free)
-        {
-            return stale.note(word);
-        }
-        let Some(hit) = hit else { return };
-        if word == hit.start || self.pass.inside_counts || self.is_as_good_as_start(word, hit) {
-            self.marker.objects.prefetch(hit.number);
-            let due = self.met[self.next_met].replace(hit);
-            self.next_met = (self.next_met + 1) % MARK_DISTANCE;
-            if let Some(due) = due {
-                self.grey(due);
+    /// Follows the gathered words that are pointers to objects. The misses of each step overlap; only the next step waits
+    /// for them.
+    fn look(marker: &Marker<'a, F>, pass: Pass, gathered: &mut Gathered) {
+        let (words, frozen) = (gathered.take(), marker.objects.frozen());
+        words.iter().for_each(|&word| frozen.prefetch_finding(word));
+        let (mut numbers, mut count) = ([0; Gathered::MOST], 0);
+        for &word in words {
+            if let Some(number) = marker.met_by(word, pass) {
+                cpu::prefetch(marker.grey_memory().address(number));
+                numbers[count] = number;
+                count += 1;
             }
-        } else {
-            self.marker.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
         }
-    }
-
-    #[cold]
-    fn is_as_good_as_start(&self, word: usize, hit: Hit) -> bool {
-        let (start, end) = self.marker.objects.extent(hit);
-        inside::is_as_good_as_start(self.marker.objects.frozen(), start, end - start, word)
-    }
-
-    /// Paints an object; the first to do so has it scanned.
-    #[inline]
-    fn grey(&mut self, hit: Hit) {
-        let objects = self.marker.objects;
-        let is_first = if self.marker.workers == 1 {
-            objects.paint_alone(hit.number, self.pass.color, self.pass.color)
-        } else {
-            objects.paint(hit.number, self.pass.color, self.pass.color)
-        };
-        if is_first {
-            self.push_object(hit);
-        }
-    }
-
-    fn push_object(&mut self, hit: Hit) {
-        if self.marker.objects.is_scanned(hit.number) {
-            let (start, end) = self.marker.extent_to_scan(hit);
-            self.push(Item { start, bytes: end - start });
-        }
+        numbers[..count].iter().for_each(|&number| marker.grey.add(marker.grey_memory(), number));
     }
 
     fn push(&mut self, item: Item) {
@@ -376,19 +402,42 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
     }
 
+    /// What to scan next: roots and parts of large objects before grey objects, of which more lie together later.
+    #[inline]
     fn pop(&mut self) -> Option<Item> {
         let pool = &self.marker.pool;
         loop {
+            if self.next_taken < self.taken_end {
+                self.next_taken += 1;
+                return Some(self.taken[self.next_taken - 1]);
+            }
             if let Some(buffer) = &mut self.buffer
                 && buffer.len > 0
             {
                 buffer.len -= 1;
                 return Some(buffer.items[buffer.len as usize]);
             }
-            let full = pool.take_full()?;
-            if let Some(empty) = self.buffer.replace(full) {
-                pool.put_empty(empty);
+            if let Some(full) = pool.take_full() {
+                if let Some(empty) = self.buffer.replace(full) {
+                    pool.put_empty(empty);
+                }
+                continue;
             }
+            let (group, bits) = self.marker.grey.take(self.marker.grey_memory())?;
+            if let Some(next) = self.marker.grey.upcoming(self.marker.grey_memory(), GROUPS_AHEAD) {
+                self.marker.objects.prefetch_group(next);
+            }
+            (self.next_taken, self.taken_end) = (0, 0);
+            self.marker.objects.frozen().for_each_of_group(group, bits, |hit| {
+                if !self.marker.objects.paint_met(hit.number, self.pass.color) {
+                    return;
+                }
+                let (start, end) = self.marker.extent_to_scan(hit);
+                if end - start >= WORD_BYTES {
+                    self.taken[self.taken_end] = Item { start, bytes: end - start };
+                    self.taken_end += 1;
+                }
+            });
         }
     }
 }
