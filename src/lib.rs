@@ -44,7 +44,6 @@ mod heap {
 #[cfg(all(loom, feature = "leak"))]
 mod leak {
     mod mark {
-        mod grey;
         mod list;
     }
 }

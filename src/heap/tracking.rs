@@ -211,7 +211,7 @@ pub(crate) fn records(span: &Span) -> &'static [Record] {
     if records == 0 {
         return &[];
     }
-    // SAFETY: as above.
+    // SAFETY: the array has a record, all of atomics, for every object of the span and lives as long as the span does.
     unsafe { core::slice::from_raw_parts(Addr(records).ptr::<Record>(), span.objects()) }
 }
 

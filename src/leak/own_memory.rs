@@ -127,9 +127,11 @@ pub(crate) unsafe trait Zeroable {}
 // SAFETY: an atomic integer of zeros is 0.
 unsafe impl Zeroable for core::sync::atomic::AtomicU8 {}
 // SAFETY: as above.
-unsafe impl Zeroable for core::sync::atomic::AtomicU32 {}
-// SAFETY: as above.
+unsafe impl Zeroable for core::sync::atomic::AtomicU64 {}
+// SAFETY: an integer of zeros is 0.
 unsafe impl Zeroable for u32 {}
+// SAFETY: as above.
+unsafe impl Zeroable for u64 {}
 
 /// An array of fixed length in memory of this module, zeros at first.
 pub(crate) struct Table<T: Zeroable> {

@@ -3,16 +3,40 @@
 //! `addr2line` does the reading: the headers of all units at once, the line tables and functions of a unit
 //! when the first address in it is asked for. Of a program built with `-gsplit-dwarf` only the part in the
 //! program itself is read: files and lines, but no inlined functions.
+//!
+//! The headers of all units are a lot: libc has two thousand, with 18 MiB of abbreviations. So where `.debug_aranges`
+//! says which unit holds an address, `addr2line` gets to see that unit alone, if it refers to no other.
 
 use super::elf::Elf;
 use addr2line::Context;
-use alloc::{string::String, vec::Vec};
-use gimli::{AbbreviationsCacheStrategy, Dwarf, EndianSlice, LittleEndian, Section, SectionId};
+use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
+use core::cell::{OnceCell, RefCell};
+use gimli::{
+    AbbreviationsCacheStrategy, DebugAranges, DebugInfo, DebugInfoOffset, Dwarf, DwarfSections, EndianSlice,
+    LittleEndian, Section, SectionId, UnitHeader,
+};
 
 type Reader = EndianSlice<'static, LittleEndian>;
+type Sections = DwarfSections<&'static [u8]>;
 
 /// The debug information of a module.
-pub(super) struct Debug(Context<Reader>);
+pub(super) struct Debug {
+    sections: Sections,
+    /// Those of the file it shares with others.
+    common: Option<Sections>,
+    /// Where the units lie that hold code, by the first address.
+    ranges: Vec<UnitRange>,
+    /// Units that were looked at alone, by their place; `None` for those that can't be.
+    units: RefCell<BTreeMap<usize, Option<Rc<Context<Reader>>>>>,
+    whole: OnceCell<Option<Context<Reader>>>,
+}
+
+/// Addresses of a unit.
+struct UnitRange {
+    begin: u64,
+    end: u64,
+    unit: DebugInfoOffset,
+}
 
 /// What the debug information says of an address in one function, inlined or not.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -27,41 +51,118 @@ pub(super) struct SourceFrame {
 
 impl Debug {
     /// Prepares the debug information in `elf`, and in `common`, the file it shares with others. `None` if
-    /// there is none, or none that can be read.
+    /// there is none.
     pub(super) fn of(elf: &Elf, common: Option<&Elf>) -> Option<Self> {
-        let mut dwarf = load(elf);
+        let sections = load(elf);
+        let dwarf = read(&sections);
         if dwarf.debug_info.reader().is_empty() {
             return None;
         }
-        if let Some(common) = common {
-            dwarf.set_sup(load(common));
-        }
-        // Units that share their abbreviations (LTO, dwz) would each parse them again.
-        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
-        Context::from_dwarf(dwarf).ok().map(Self)
+        let ranges = ranges_of(&dwarf.debug_aranges);
+        let common = common.map(load);
+        Some(Self { sections, common, ranges, units: RefCell::default(), whole: OnceCell::new() })
     }
 
     /// The functions that hold `address`, innermost first: all but the last are inlined into the next.
     /// Empty if the address is not covered; what is read before an error counts.
     pub(super) fn find(&self, address: u64) -> Vec<SourceFrame> {
-        let mut found = Vec::new();
-        if let Ok(mut frames) = self.0.find_frames(address).skip_all_loads() {
-            while let Ok(Some(frame)) = frames.next() {
-                let name = frame.function.as_ref().and_then(|name| name.raw_name().ok());
-                let location = frame.location.as_ref();
-                found.push(SourceFrame {
-                    function: name.map(|name| name.into_owned()).filter(|name| !name.is_empty()),
-                    file: location.and_then(|location| location.file).map(String::from),
-                    line: location.and_then(|location| location.line).filter(|line| *line > 0),
-                });
-            }
+        let alone = self.unit_of(address).map(|context| find_in(&context, address)).unwrap_or_default();
+        if !alone.is_empty() {
+            return alone;
         }
-        found
+        self.whole().map(|context| find_in(context, address)).unwrap_or_default()
+    }
+
+    /// The unit that holds `address`, if it can be looked at alone.
+    fn unit_of(&self, address: u64) -> Option<Rc<Context<Reader>>> {
+        let behind = self.ranges.partition_point(|range| range.begin <= address);
+        let range = self.ranges.get(behind.checked_sub(1)?).filter(|range| address < range.end)?;
+        let mut units = self.units.borrow_mut();
+        units.entry(range.unit.0).or_insert_with(|| self.alone(range.unit).map(Rc::new)).clone()
+    }
+
+    /// A context of one unit.
+    fn alone(&self, unit: DebugInfoOffset) -> Option<Context<Reader>> {
+        let mut dwarf = self.dwarf();
+        let header = dwarf.debug_info.header_from_offset(unit).ok()?;
+        if refers_to_others(&dwarf, &header) {
+            return None;
+        }
+        let bytes = dwarf.debug_info.reader().slice().get(unit.0..)?.get(..header.length_including_self())?;
+        dwarf.debug_info = DebugInfo::new(bytes, LittleEndian);
+        // What it says of places of units is wrong now; the unit says itself which addresses it has.
+        dwarf.debug_aranges = DebugAranges::new(&[], LittleEndian);
+        Context::from_dwarf(dwarf).ok()
+    }
+
+    /// A context of all units.
+    fn whole(&self) -> Option<&Context<Reader>> {
+        let make = || {
+            let mut dwarf = self.dwarf();
+            // Units that share their abbreviations (LTO, dwz) would each parse them again.
+            dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+            Context::from_dwarf(dwarf).ok()
+        };
+        self.whole.get_or_init(make).as_ref()
+    }
+
+    fn dwarf(&self) -> Dwarf<Reader> {
+        let mut dwarf = read(&self.sections);
+        if let Some(common) = &self.common {
+            dwarf.set_sup(read(common));
+        }
+        dwarf
     }
 }
 
-fn load(elf: &Elf) -> Dwarf<Reader> {
-    let section = |id: SectionId| -> Result<Reader, core::convert::Infallible> {
+/// The ranges that `.debug_aranges` lists, as far as they can be read.
+fn ranges_of(section: &DebugAranges<Reader>) -> Vec<UnitRange> {
+    let (mut headers, mut ranges) = (section.headers(), Vec::new());
+    while let Ok(Some(header)) = headers.next() {
+        let mut entries = header.entries();
+        while let Ok(Some(entry)) = entries.next() {
+            let (begin, end) = (entry.range().begin, entry.range().end);
+            ranges.push(UnitRange { begin, end, unit: header.debug_info_offset() });
+        }
+    }
+    ranges.sort_unstable_by_key(|range| range.begin);
+    ranges
+}
+
+/// Whether entries of a unit may refer to those of another one: that is how units of a program optimized as a whole
+/// name inlined functions.
+fn refers_to_others(dwarf: &Dwarf<Reader>, unit: &UnitHeader<Reader>) -> bool {
+    let Ok(abbreviations) = dwarf.abbreviations(unit) else { return true };
+    // Compilers number them from 1.
+    let mut all = (1..).map_while(|code| abbreviations.get(code)).peekable();
+    all.peek().is_none()
+        || all.any(|abbreviation| {
+            abbreviation.attributes().iter().any(|attribute| attribute.form() == gimli::DW_FORM_ref_addr)
+        })
+}
+
+fn find_in(context: &Context<Reader>, address: u64) -> Vec<SourceFrame> {
+    let mut found = Vec::new();
+    if let Ok(mut frames) = context.find_frames(address).skip_all_loads() {
+        while let Ok(Some(frame)) = frames.next() {
+            let name = frame.function.as_ref().and_then(|name| name.raw_name().ok());
+            let location = frame.location.as_ref();
+            found.push(SourceFrame {
+                function: name.map(|name| name.into_owned()).filter(|name| !name.is_empty()),
+                file: location.and_then(|location| location.file).map(String::from),
+                line: location.and_then(|location| location.line).filter(|line| *line > 0),
+            });
+        }
+    }
+    found
+}
+
+fn read(sections: &Sections) -> Dwarf<Reader> {
+    sections.borrow(|section| EndianSlice::new(section, LittleEndian))
+}
+
+fn load(elf: &Elf) -> Sections {
+    let section = |id: SectionId| -> Result<&'static [u8], core::convert::Infallible> {
         // What tells names, macros, types and variables would only be decompressed in vain.
         let unused = matches!(
             id,
@@ -72,9 +173,8 @@ fn load(elf: &Elf) -> Dwarf<Reader> {
                 | SectionId::DebugLoc
                 | SectionId::DebugLocLists
         );
-        let data = if unused { None } else { elf.section(id.name()) };
-        Ok(EndianSlice::new(data.unwrap_or(&[]), LittleEndian))
+        Ok(if unused { None } else { elf.section(id.name()) }.unwrap_or(&[]))
     };
-    let Ok(dwarf) = Dwarf::load(section);
-    dwarf
+    let Ok(sections) = DwarfSections::load(section);
+    sections
 }

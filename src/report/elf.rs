@@ -3,6 +3,7 @@
 //! Everything that comes from a file is checked; what does not hold together is as if it were not there.
 
 use alloc::vec::Vec;
+use core::alloc::Layout;
 use core::ops::ControlFlow;
 use object::LittleEndian as Little;
 use object::elf::{self, FileHeader64, ProgramHeader64};
@@ -103,9 +104,7 @@ fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
     if size > MOST_SECTION_BYTES || size / MOST_RATIO > data.data.len() as u64 {
         return None;
     }
-    let mut contents = Vec::new();
-    crate::heap::arena::may_fail(|| contents.try_reserve_exact(size as usize)).ok()?;
-    contents.resize(size as usize, 0);
+    let mut contents = crate::heap::arena::may_fail(|| zeros(size as usize))?;
     let written = match data.format {
         CompressionFormat::Zlib => inflate(data.data, &mut contents),
         CompressionFormat::Zstandard => {
@@ -114,6 +113,15 @@ fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
         _ => None,
     };
     (written? == contents.len()).then_some(contents)
+}
+
+/// So many zeros, which the heap gives without writing any; `None` if it has no memory.
+fn zeros(len: usize) -> Option<Vec<u8>> {
+    let layout = Layout::array::<u8>(len).ok().filter(|layout| layout.size() > 0)?;
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc::alloc::alloc_zeroed(layout) };
+    // SAFETY: the allocator's memory for `len` bytes, all of which are zero.
+    (!start.is_null()).then(|| unsafe { Vec::from_raw_parts(start, len, len) })
 }
 
 /// The checksum is not verified: DWARF readers check what they read anyway.

@@ -1,5 +1,5 @@
-//! Work buffers: grey ranges, which go from worker to worker by lists without locks (`list`). Buffers are not
-//! unmapped while workers run.
+//! Work buffers: ranges to scan, roots and parts of large objects, which go from worker to worker by lists without locks
+//! (`list`). Buffers are not unmapped while workers run.
 
 use super::list::{BufferId, List};
 use crate::leak::own_memory;
@@ -58,7 +58,7 @@ impl core::ops::DerefMut for Owned {
 
 /// Buffers in a block of memory.
 const BLOCK_BUFFERS: usize = 256;
-/// Most blocks: 64 GiB of grey ranges.
+/// Most blocks: 64 GiB of ranges.
 const BLOCKS: usize = 65536;
 
 /// All buffers: those that hold work, those that are empty, and the memory of both.

@@ -221,11 +221,10 @@ impl Frozen for HeapImage {
     }
 
     fn for_each_run(&self, each: &mut dyn FnMut(Hit, usize)) {
-        let mut number = 0;
-        pages::for_each_span_unlocked(|span| {
-            each(Hit { number, start: span.base().0, bytes: span.object_bytes() }, span.objects());
-            number += span.objects() as u32;
-        });
+        for pair in self.runs.windows(2) {
+            let first = self.first_object(pair[0]);
+            each(first, (pair[1].first_number - first.number) as usize);
+        }
     }
 
     #[inline]
@@ -241,6 +240,7 @@ impl Frozen for HeapImage {
                 (end, first) = (self.runs[run + 1].first_number, self.first_object(self.runs[run]));
             }
             let start = first.start + (number - first.number) as usize * first.bytes;
+            debug_assert_eq!(self.find(start), Some(Hit { number, start, ..first }), "one numbering");
             each(Hit { number, start, ..first });
         }
     }
@@ -283,14 +283,22 @@ impl Frozen for HeapImage {
         }
         // Most words are no pointers into the heap: one comparison with what stays in registers.
         let (base, heap_bytes) = (self.base, self.top << PAGE_SHIFT);
-        let mut at = start;
-        while at + WORD_BYTES <= end {
+        let mut look_at = |at: usize| {
             // SAFETY: the range was the program's when the snapshot was made; in this copy of it a page
             // that can't be read is replaced by the fault handler. Unaligned only with `use_unaligned`.
             let word = unsafe { Addr(at).ptr::<usize>().read_unaligned() };
             if word.wrapping_sub(base) < heap_bytes {
                 visit(word);
             }
+        };
+        let mut at = start;
+        while step == WORD_BYTES && at + PREFETCH_BYTES + CACHE_LINE_BYTES <= end {
+            cpu::prefetch(at + PREFETCH_BYTES);
+            (at..at + CACHE_LINE_BYTES).step_by(WORD_BYTES).for_each(&mut look_at);
+            at += CACHE_LINE_BYTES;
+        }
+        while at + WORD_BYTES <= end {
+            look_at(at);
             at += step;
         }
     }
@@ -347,5 +355,57 @@ impl Frozen for HeapImage {
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         cpu::prefetch(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// A heap of one page that holds nothing.
+    fn empty(base: usize, reader: Reader) -> HeapImage {
+        HeapImage {
+            reader,
+            base,
+            top: 1,
+            filter: PointerFilter::new(base, PAGE_BYTES),
+            rows: Table::new(1).unwrap(),
+            runs: Table::new(1).unwrap(),
+            run_of_group: Table::new(0).unwrap(),
+            count: 0,
+            unread: AtomicBool::new(false),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_gathered_are_the_words_into_the_heap_and_words_near_it(
+            seed in prop::collection::vec(prop::option::weighted(0.3, 0..2 * PAGE_BYTES), 1..60),
+            words in 0usize..1500,
+            (start, end) in (0usize..16, 0usize..16),
+            step in prop::sample::select(&[1, WORD_BYTES][..]),
+            reader in prop::sample::select(&[Reader::Direct, Reader::ThroughKernel][..]),
+        ) {
+            const BASE: usize = 0x7e12_0000_0000;
+            let memory: Vec<usize> =
+                seed.iter().cycle().take(words + 4).map(|offset| offset.map_or(7, |offset| BASE + offset)).collect();
+            let image = empty(BASE, reader);
+            let first = memory.as_ptr().addr();
+            let (start, end) = (first + start, first + (words + 4) * WORD_BYTES - end);
+            let (mut expected, mut gathered, mut all) = (Vec::new(), Gathered::new(), Vec::new());
+            image.for_each_word(start, end, step, |word| expected.push(word));
+            image.gather(start, end, step, &mut gathered, |gathered| all.extend_from_slice(gathered.take()));
+            all.extend_from_slice(gathered.take());
+            let is_inside = |word: &usize| word.wrapping_sub(BASE) < PAGE_BYTES;
+            let inside: Vec<usize> = all.iter().copied().filter(is_inside).collect();
+            expected.retain(is_inside);
+            prop_assert_eq!(inside, expected);
+            let is_near = |word: &usize| *word >> 32 == BASE >> 32;
+            prop_assert!(step != WORD_BYTES || reader != Reader::Direct || all.iter().all(is_near));
+        }
     }
 }

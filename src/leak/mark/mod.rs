@@ -1,7 +1,7 @@
 //! Marking: from the roots to every object the program can still reach, and what is lost.
 //!
-//! Tri-colour, on a snapshot: white objects have not been reached, grey ones have and wait in a work
-//! buffer to be scanned, black ones have been. What the Go runtime needs write barriers for, the frozen
+//! Tri-colour, on a snapshot: white objects have not been reached, grey ones have and wait to be scanned, black ones have
+//! been. What the Go runtime needs write barriers for, the frozen
 //! copy of the process gives for nothing: what is white when no grey is left is out of reach for good.
 //!
 //! Kinds are Valgrind's, found in this order:
@@ -13,10 +13,10 @@
 //! 4. of what is left, an object that nothing else leads to is definitely lost, and all that it leads to
 //!    indirectly. Of a ring that nothing else leads to, the first object is definitely lost.
 //!
-//! Steps 1 to 3 run on several workers. Grey objects wait in one queue for all, neighbours together (`grey`). What else is
-//! to be scanned, the roots and the parts of large objects, a worker takes from a buffer of its own and puts into it; full
-//! and empty buffers go to lists that all share (`buffers`), which is how such work moves from one to another, as in the
-//! Go runtime's `mgcwork.go`.
+//! Steps 1 to 3 run on several workers. Grey objects wait in a queue of the worker that met them, neighbours together
+//! (`grey`). Roots, large objects, and what a worker with much to do leaves to others, are ranges in buffers; full and
+//! empty ones go to lists that all share (`buffers`), which is how work moves from one to another, as in the Go
+//! runtime's `mgcwork.go`.
 
 mod buffers;
 mod classify;

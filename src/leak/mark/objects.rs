@@ -135,8 +135,11 @@ impl<F: Frozen> Objects<F> {
         false
     }
 
-    /// Paints an object that was met, if it is the program's; whether it is to be scanned. Not by two threads at the
-    /// same time; others may paint it with [`Self::paint`], to a limit below `color`.
+    /// Paints an object that was met, if it is the program's; whether it is to be scanned. By one thread only, as an object
+    /// is met once in a pass.
+    ///
+    /// Others may [`Self::paint`] it at the same time to a limit below `color`: either theirs comes first and is painted
+    /// over, or it sees this colour and does nothing.
     #[inline]
     pub(super) fn paint_met(&self, number: u32, color: Color) -> bool {
         let mark = self.mark(number);

@@ -6,6 +6,7 @@
 //! are many.
 
 use crate::base::Addr;
+use crate::sys::cpu::CACHE_LINE_BYTES;
 
 /// Words that are looked at together.
 pub(super) const GROUP_WORDS: usize = 4;
@@ -22,8 +23,9 @@ pub(crate) struct Gathered {
 
 /// Words, at least, that are looked at together: so many that the misses of one step overlap.
 const MOST_GATHERED: usize = 64;
-/// How many more may be put in before anyone asks whether that is enough, and one group of which none may count.
-const ROOM_BEYOND: usize = 4 * GROUP_WORDS;
+/// How many more may be put in before anyone asks whether that is enough, a cache line's, and one group of which none may
+/// count.
+const ROOM_BEYOND: usize = CACHE_LINE_BYTES / size_of::<usize>() + GROUP_WORDS;
 
 impl Gathered {
     /// More than these are never in it.
@@ -39,7 +41,7 @@ impl Gathered {
         self.len == 0
     }
 
-    /// Whether it is time to look at the words; if it is not, there is room for eight more.
+    /// Whether it is time to look at the words; if it is not, there is room for those of a cache line.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
         self.len >= MOST_GATHERED

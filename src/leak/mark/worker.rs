@@ -2,15 +2,14 @@
 
 use super::buffers::{Item, Owned, Pool};
 use super::frozen::{Frozen, Hit};
-use super::grey::{self, GROUP_OBJECTS, Group, Memory, Queue};
+use super::grey::{GROUP_OBJECTS, Grey, Met};
 use super::inside;
 use super::objects::{Color, Objects};
 use super::pointer_filter::Gathered;
-use crate::leak::own_memory::Table;
 use crate::leak::{snapshot, stale::Stale};
 use crate::sys::cpu;
 use core::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicUsize,
+    AtomicBool, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
@@ -24,18 +23,16 @@ const PREFETCH_DISTANCE: usize = 32;
 const PREFETCH_BATCH: usize = 16;
 /// Groups between the prefetch of what is known of a group's objects and its use, each of which scans some objects.
 const GROUPS_AHEAD: usize = 2;
-/// Stack of a worker thread: its prefetch queue and a few frames.
+/// Larger objects of a group can be scanned by other workers than the one that took the group.
+const MOST_UNSHARED_BYTES: usize = 4096;
+/// Stack of a worker thread: what it has gathered, taken and asked for, 4 KiB, and a few frames, one of them a signal's.
 const WORKER_STACK_BYTES: usize = 64 << 10;
 const WORD_BYTES: usize = size_of::<usize>();
 
 /// What marking needs besides the objects.
 pub(crate) struct Marker<'a, F: Frozen> {
     objects: &'a Objects<F>,
-    /// Grey objects, their bits and their queue.
-    grey: Queue,
-    groups: Table<Group>,
-    grey_slots: Table<AtomicU32>,
-    /// Other words to scan.
+    met: Met,
     pool: Pool,
     /// Bytes between two candidates for a pointer: 8, or 1 with `use_unaligned`.
     step: usize,
@@ -70,12 +67,9 @@ impl Pass {
 impl<'a, F: Frozen> Marker<'a, F> {
     /// A marker with `workers` threads. `None`: no memory.
     pub(crate) fn new(objects: &'a Objects<F>, unaligned: bool, workers: usize) -> Option<Self> {
-        let groups = objects.frozen().count().div_ceil(GROUP_OBJECTS);
         Some(Self {
             objects,
-            grey: Queue::new(workers <= 1),
-            groups: Table::new(groups).ok()?,
-            grey_slots: Table::new(grey::slots_of(groups)).ok()?,
+            met: Met::new(objects.frozen().count(), workers <= 1).ok()?,
             pool: Pool::new()?,
             step: if unaligned { 1 } else { WORD_BYTES },
             workers: workers.max(1),
@@ -108,23 +102,13 @@ impl<'a, F: Frozen> Marker<'a, F> {
     pub(crate) fn keep(&self, at: usize) {
         if let Some(hit) = self.objects.frozen().find(at) {
             self.objects.paint(hit.number, Color::Reachable, Color::Reachable);
-            self.grey.pass_over(self.grey_memory(), hit.number);
+            self.met.add(hit.number);
         }
     }
 
     /// Lets the next pass meet an object again.
     pub(super) fn forget(&self, hit: Hit) {
-        self.grey.forget(self.grey_memory(), hit.number);
-    }
-
-    #[inline]
-    fn grey_memory(&self) -> Memory<'_> {
-        Memory { groups: &self.groups, slots: &self.grey_slots }
-    }
-
-    /// Whether there is nothing to do for who has nothing to do.
-    fn has_no_work(&self) -> bool {
-        self.pool.full.is_empty() && self.grey.is_empty()
+        self.met.forget(hit.number);
     }
 
     /// The object that is met if a word is followed.
@@ -172,15 +156,27 @@ impl<'a, F: Frozen> Marker<'a, F> {
 
     /// Marks by `pass` from what `feed` puts in.
     pub(super) fn run(&self, pass: Pass, feed: impl FnOnce(&mut Feeder<'_, 'a, F>)) {
-        let mut feeder = Feeder { worker: Worker::new(self, pass) };
+        let Some(worker) = Worker::new(self, pass) else {
+            return self.out_of_memory.store(true, Relaxed);
+        };
+        let mut feeder = Feeder { worker };
         feed(&mut feeder);
-        feeder.worker.hand_over();
         self.idle.store(0, Relaxed);
         self.active.store(0, Relaxed);
         if self.workers == 1 {
-            Worker::new(self, pass).work();
-        } else {
-            snapshot::run_workers(self.workers, WORKER_STACK_BYTES, &|_| Worker::new(self, pass).work());
+            feeder.worker.work();
+            return;
+        }
+        feeder.worker.leave_all();
+        drop(feeder);
+        snapshot::run_workers(self.workers, WORKER_STACK_BYTES, &|_| {
+            if let Some(mut worker) = Worker::new(self, pass) {
+                worker.work();
+            }
+        });
+        if !self.pool.full.is_empty() {
+            // No worker could begin.
+            self.out_of_memory.store(true, Relaxed);
         }
     }
 }
@@ -205,8 +201,7 @@ impl<F: Frozen> Feeder<'_, '_, F> {
 
     /// As [`Self::object`], by its place in the heap.
     pub(super) fn hit(&mut self, hit: Hit) {
-        let marker = self.worker.marker;
-        marker.grey.add(marker.grey_memory(), hit.number);
+        self.worker.meet(hit.number);
     }
 }
 
@@ -214,6 +209,7 @@ impl<F: Frozen> Feeder<'_, '_, F> {
 struct Worker<'m, 'a, F: Frozen> {
     marker: &'m Marker<'a, F>,
     pass: Pass,
+    grey: Grey,
     buffer: Option<Owned>,
     /// What was last taken from the queue of grey objects, from `next_taken` on.
     taken: [Item; GROUP_OBJECTS],
@@ -228,10 +224,12 @@ struct Worker<'m, 'a, F: Frozen> {
 }
 
 impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
-    fn new(marker: &'m Marker<'a, F>, pass: Pass) -> Self {
-        Self {
+    /// `None`: no memory.
+    fn new(marker: &'m Marker<'a, F>, pass: Pass) -> Option<Self> {
+        Some(Self {
             marker,
             pass,
+            grey: Grey::new(marker.objects.frozen().count()).ok()?,
             buffer: None,
             taken: [Item::default(); GROUP_OBJECTS],
             next_taken: 0,
@@ -240,7 +238,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             ahead: [Item::default(); PREFETCH_DISTANCE],
             next: 0,
             scanned: 0,
-        }
+        })
     }
 
     /// Scans until no worker that has begun has anything left. One that begins later finds the lists as
@@ -282,19 +280,31 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
     }
 
-    /// Gives half of the buffer away if others wait for work.
+    /// Gives half of the buffer away, or some groups, if others wait for work.
     #[inline]
     fn share(&mut self) {
+        let marker = self.marker;
+        if marker.idle.load(Relaxed) != 0 && marker.pool.full.is_empty() {
+            self.share_now();
+        }
+    }
+
+    #[cold]
+    fn share_now(&mut self) {
         /// Fewer items are scanned faster than they are handed over.
         const MIN_ITEMS: u32 = 8;
+        /// Groups given away at once: many, since what neighbours lead to often lies together, too.
+        const MOST_GROUPS: usize = 64;
         let marker = self.marker;
-        if marker.idle.load(Relaxed) == 0 || !marker.pool.full.is_empty() {
+        if self.buffer.as_ref().is_none_or(|buffer| buffer.len < MIN_ITEMS) {
+            let groups = (self.grey.len() / 2).min(MOST_GROUPS);
+            (0..groups).for_each(|_| self.leave_group());
+            if groups > 0 {
+                self.hand_over();
+            }
             return;
         }
         let Some(buffer) = &mut self.buffer else { return };
-        if buffer.len < MIN_ITEMS {
-            return;
-        }
         let Some(mut half) = marker.pool.get() else { return };
         let count = buffer.len as usize / 2;
         (half.len, buffer.len) = (count as u32, buffer.len - count as u32);
@@ -303,10 +313,31 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         marker.pool.put_full(half);
     }
 
+    /// Puts the objects of a group into the buffer, and what is left of the one before.
+    fn leave_group(&mut self) {
+        self.leave_taken();
+        self.take_group();
+        self.leave_taken();
+    }
+
+    fn leave_taken(&mut self) {
+        let items = self.next_taken..self.taken_end;
+        (self.next_taken, self.taken_end) = (0, 0);
+        items.for_each(|place| self.push(self.taken[place]));
+    }
+
+    /// Leaves all that this worker has to others.
+    fn leave_all(&mut self) {
+        while self.grey.len() > 0 {
+            self.leave_group();
+        }
+        self.hand_over();
+    }
+
     /// Looks at what was gathered; `false` if there was nothing.
     fn look_at_rest(&mut self) -> bool {
         let some = !self.gathered.is_empty();
-        Self::look(self.marker, self.pass, &mut self.gathered);
+        Self::look(self.marker, self.pass, &mut self.grey, &mut self.gathered);
         some
     }
 
@@ -327,7 +358,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         marker.idle.fetch_add(1, AcqRel);
         let mut spins = 0u32;
         loop {
-            if !marker.has_no_work() {
+            if !marker.pool.full.is_empty() {
                 marker.idle.fetch_sub(1, AcqRel);
                 return true;
             }
@@ -348,25 +379,37 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         let end = start + bytes.min(MAX_SCAN_BYTES + WORD_BYTES - self.marker.step);
         self.scanned += end - start;
         let marker = self.marker;
-        let gathered = &mut self.gathered;
-        let look = |gathered: &mut Gathered| Self::look(marker, self.pass, gathered);
+        let (gathered, grey, pass) = (&mut self.gathered, &mut self.grey, self.pass);
+        let look = |gathered: &mut Gathered| Self::look(marker, pass, grey, gathered);
         marker.objects.frozen().gather(start, end, marker.step, gathered, look);
     }
 
     /// Follows the gathered words that are pointers to objects. The misses of each step overlap; only the next step waits
     /// for them.
-    fn look(marker: &Marker<'a, F>, pass: Pass, gathered: &mut Gathered) {
+    fn look(marker: &Marker<'a, F>, pass: Pass, grey: &mut Grey, gathered: &mut Gathered) {
         let (words, frozen) = (gathered.take(), marker.objects.frozen());
         words.iter().for_each(|&word| frozen.prefetch_finding(word));
         let (mut numbers, mut count) = ([0; Gathered::MOST], 0);
         for &word in words {
             if let Some(number) = marker.met_by(word, pass) {
-                cpu::prefetch(marker.grey_memory().address(number));
+                cpu::prefetch(marker.met.address(number));
+                cpu::prefetch(grey.address(number));
                 numbers[count] = number;
                 count += 1;
             }
         }
-        numbers[..count].iter().for_each(|&number| marker.grey.add(marker.grey_memory(), number));
+        for &number in &numbers[..count] {
+            if marker.met.add(number) {
+                grey.add(number);
+            }
+        }
+    }
+
+    /// Makes an object grey, unless it has been met before.
+    fn meet(&mut self, number: u32) {
+        if self.marker.met.add(number) {
+            self.grey.add(number);
+        }
     }
 
     fn push(&mut self, item: Item) {
@@ -423,21 +466,35 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 }
                 continue;
             }
-            let (group, bits) = self.marker.grey.take(self.marker.grey_memory())?;
-            if let Some(next) = self.marker.grey.upcoming(self.marker.grey_memory(), GROUPS_AHEAD) {
-                self.marker.objects.prefetch_group(next);
+            if self.grey.len() == 0 {
+                return None;
             }
-            (self.next_taken, self.taken_end) = (0, 0);
-            self.marker.objects.frozen().for_each_of_group(group, bits, |hit| {
-                if !self.marker.objects.paint_met(hit.number, self.pass.color) {
-                    return;
-                }
-                let (start, end) = self.marker.extent_to_scan(hit);
-                if end - start >= WORD_BYTES {
-                    self.taken[self.taken_end] = Item { start, bytes: end - start };
-                    self.taken_end += 1;
-                }
-            });
+            self.take_group();
         }
+    }
+
+    /// Takes what is grey of the group that has waited longest: large objects go to the buffer, where others find them,
+    /// the rest to `taken`, which must be empty.
+    fn take_group(&mut self) {
+        debug_assert_eq!(self.next_taken, self.taken_end, "nothing is left");
+        let marker = self.marker;
+        let Some((group, bits)) = self.grey.take() else { return };
+        if let Some(next) = self.grey.upcoming(GROUPS_AHEAD) {
+            marker.objects.prefetch_group(next);
+        }
+        (self.next_taken, self.taken_end) = (0, 0);
+        marker.objects.frozen().for_each_of_group(group, bits, |hit| {
+            if !marker.objects.paint_met(hit.number, self.pass.color) {
+                return;
+            }
+            let (start, end) = marker.extent_to_scan(hit);
+            let item = Item { start, bytes: end - start };
+            if item.bytes > MOST_UNSHARED_BYTES {
+                self.push(item);
+            } else if item.bytes >= WORD_BYTES {
+                self.taken[self.taken_end] = item;
+                self.taken_end += 1;
+            }
+        });
     }
 }
