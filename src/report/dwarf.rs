@@ -115,6 +115,19 @@ impl Debug {
     }
 }
 
+#[cfg(test)]
+impl Debug {
+    /// As [`Self::find`], with all units at once.
+    pub(super) fn find_in_whole(&self, address: u64) -> Vec<SourceFrame> {
+        find_in(self.whole().unwrap(), address)
+    }
+
+    /// Whether the unit that holds `address` is looked at alone.
+    pub(super) fn is_found_alone(&self, address: u64) -> bool {
+        self.unit_of(address).is_some()
+    }
+}
+
 /// The ranges that `.debug_aranges` lists, as far as they can be read.
 fn ranges_of(section: &DebugAranges<Reader>) -> Vec<UnitRange> {
     let (mut headers, mut ranges) = (section.headers(), Vec::new());

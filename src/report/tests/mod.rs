@@ -4,4 +4,5 @@ mod corrupt;
 mod formats;
 mod programs;
 mod symbolizer;
+mod units;
 mod whole;
