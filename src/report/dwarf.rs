@@ -8,12 +8,13 @@
 //! says which unit holds an address, `addr2line` gets to see that unit alone, if it refers to no other.
 
 use super::elf::Elf;
+use super::lazy_section::LazySection;
 use addr2line::Context;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{OnceCell, RefCell};
 use gimli::{
     AbbreviationsCacheStrategy, DebugAranges, DebugInfo, DebugInfoOffset, Dwarf, DwarfSections, EndianSlice,
-    LittleEndian, Section, SectionId, UnitHeader,
+    LittleEndian, SectionId, UnitHeader,
 };
 
 type Reader = EndianSlice<'static, LittleEndian>;
@@ -21,6 +22,9 @@ type Sections = DwarfSections<&'static [u8]>;
 
 /// The debug information of a module.
 pub(super) struct Debug {
+    /// `.debug_info`.
+    info: LazySection,
+    /// The others.
     sections: Sections,
     /// Those of the file it shares with others.
     common: Option<Sections>,
@@ -30,6 +34,9 @@ pub(super) struct Debug {
     units: RefCell<BTreeMap<usize, Option<Rc<Context<Reader>>>>>,
     whole: OnceCell<Option<Context<Reader>>>,
 }
+
+/// Bytes that say how long a unit is, at most: an escape and a number of 64 bits.
+const LONGEST_LENGTH: usize = size_of::<u32>() + size_of::<u64>();
 
 /// Addresses of a unit.
 struct UnitRange {
@@ -53,14 +60,14 @@ impl Debug {
     /// Prepares the debug information in `elf`, and in `common`, the file it shares with others. `None` if
     /// there is none.
     pub(super) fn of(elf: &Elf, common: Option<&Elf>) -> Option<Self> {
-        let sections = load(elf);
-        let dwarf = read(&sections);
-        if dwarf.debug_info.reader().is_empty() {
-            return None;
-        }
-        let ranges = ranges_of(&dwarf.debug_aranges);
-        let common = common.map(load);
-        Some(Self { sections, common, ranges, units: RefCell::default(), whole: OnceCell::new() })
+        let info = elf.lazy_section(SectionId::DebugInfo.name()).or_else(|| {
+            // Under the name that compressed sections once had.
+            elf.section(SectionId::DebugInfo.name()).map(LazySection::ready)
+        })?;
+        let sections = load(elf, |id| id != SectionId::DebugInfo);
+        let ranges = ranges_of(&read(&sections).debug_aranges);
+        let common = common.map(|common| load(common, |_| true));
+        Some(Self { info, sections, common, ranges, units: RefCell::default(), whole: OnceCell::new() })
     }
 
     /// The functions that hold `address`, innermost first: all but the last are inlined into the next.
@@ -83,13 +90,18 @@ impl Debug {
 
     /// A context of one unit.
     fn alone(&self, unit: DebugInfoOffset) -> Option<Context<Reader>> {
-        let mut dwarf = self.dwarf();
-        let header = dwarf.debug_info.header_from_offset(unit).ok()?;
+        let bytes = match *self.info.part(unit.0..unit.0.checked_add(LONGEST_LENGTH)?)? {
+            [0xff, 0xff, 0xff, 0xff, a, b, c, d, e, f, g, h] => {
+                usize::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(LONGEST_LENGTH)?
+            }
+            [a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize + size_of::<u32>(),
+            _ => return None,
+        };
+        let mut dwarf = self.dwarf(self.info.part(unit.0..unit.0.checked_add(bytes)?)?);
+        let header = dwarf.debug_info.header_from_offset(DebugInfoOffset(0)).ok()?;
         if refers_to_others(&dwarf, &header) {
             return None;
         }
-        let bytes = dwarf.debug_info.reader().slice().get(unit.0..)?.get(..header.length_including_self())?;
-        dwarf.debug_info = DebugInfo::new(bytes, LittleEndian);
         // What it says of places of units is wrong now; the unit says itself which addresses it has.
         dwarf.debug_aranges = DebugAranges::new(&[], LittleEndian);
         Context::from_dwarf(dwarf).ok()
@@ -98,7 +110,7 @@ impl Debug {
     /// A context of all units.
     fn whole(&self) -> Option<&Context<Reader>> {
         let make = || {
-            let mut dwarf = self.dwarf();
+            let mut dwarf = self.dwarf(self.info.all()?);
             // Units that share their abbreviations (LTO, dwz) would each parse them again.
             dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
             Context::from_dwarf(dwarf).ok()
@@ -106,8 +118,9 @@ impl Debug {
         self.whole.get_or_init(make).as_ref()
     }
 
-    fn dwarf(&self) -> Dwarf<Reader> {
+    fn dwarf(&self, info: &'static [u8]) -> Dwarf<Reader> {
         let mut dwarf = read(&self.sections);
+        dwarf.debug_info = DebugInfo::new(info, LittleEndian);
         if let Some(common) = &self.common {
             dwarf.set_sup(read(common));
         }
@@ -174,7 +187,8 @@ fn read(sections: &Sections) -> Dwarf<Reader> {
     sections.borrow(|section| EndianSlice::new(section, LittleEndian))
 }
 
-fn load(elf: &Elf) -> Sections {
+/// The sections that are read, of those `wanted`.
+fn load(elf: &Elf, wanted: impl Fn(SectionId) -> bool) -> Sections {
     let section = |id: SectionId| -> Result<&'static [u8], core::convert::Infallible> {
         // What tells names, macros, types and variables would only be decompressed in vain.
         let unused = matches!(
@@ -186,7 +200,8 @@ fn load(elf: &Elf) -> Sections {
                 | SectionId::DebugLoc
                 | SectionId::DebugLocLists
         );
-        Ok(if unused { None } else { elf.section(id.name()) }.unwrap_or(&[]))
+        let data = if unused || !wanted(id) { None } else { elf.section(id.name()) };
+        Ok(data.unwrap_or(&[]))
     };
     let Ok(sections) = DwarfSections::load(section);
     sections

@@ -2,6 +2,7 @@
 //!
 //! Everything that comes from a file is checked; what does not hold together is as if it were not there.
 
+use super::lazy_section::LazySection;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::ops::ControlFlow;
@@ -37,6 +38,16 @@ impl Elf {
             _ => decompress(&data)?.leak(),
         };
         (!contents.is_empty()).then_some(contents)
+    }
+
+    /// As [`Self::section`], decompressed when it is read, and no further.
+    pub(super) fn lazy_section(&self, name: &str) -> Option<LazySection> {
+        let section = self.0.section_by_name(name)?;
+        let data = section.compressed_data().ok()?;
+        if data.format != CompressionFormat::Zlib {
+            return self.section(name).map(LazySection::ready);
+        }
+        Some(LazySection::inflating(data.data, room_for(&data)?))
     }
 
     /// The virtual address, as the linker gave it, of a byte of the file that is loaded.
@@ -99,12 +110,17 @@ impl Elf {
     }
 }
 
-fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
+/// Zeros, as many as the contents of a section; `None` if that can't be right or there is no memory.
+fn room_for(data: &CompressedData<'_>) -> Option<Vec<u8>> {
     let size = data.uncompressed_size;
     if size > MOST_SECTION_BYTES || size / MOST_RATIO > data.data.len() as u64 {
         return None;
     }
-    let mut contents = crate::heap::arena::may_fail(|| zeros(size as usize))?;
+    crate::heap::arena::may_fail(|| zeros(size as usize))
+}
+
+fn decompress(data: &CompressedData<'_>) -> Option<Vec<u8>> {
+    let mut contents = room_for(data)?;
     let written = match data.format {
         CompressionFormat::Zlib => inflate(data.data, &mut contents),
         CompressionFormat::Zstandard => {

@@ -20,6 +20,7 @@ mod elf;
 mod files;
 mod input;
 mod json;
+mod lazy_section;
 mod modules;
 mod output;
 mod own;
