@@ -5,7 +5,7 @@
 
 use crate::config::{self, Key};
 use crate::heap;
-use crate::sys::{futex, message, message::say, thread};
+use crate::sys::{futex, message, message::say, syscall::Errno, thread};
 use core::ffi::c_void;
 use core::sync::atomic::AtomicU32;
 
@@ -21,7 +21,7 @@ pub(super) fn start() {
         return;
     }
     if let Err(error) = thread::start(run) {
-        say!("scavenge_thread=1: the thread could not be started (error {error})");
+        say!("scavenge_thread=1: the thread could not be started ({})", Errno(error));
     }
 }
 

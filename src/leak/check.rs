@@ -205,7 +205,7 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
     };
     let outcome = snapshot::run(world, &plan, resumed, |world, place, result: &mut Result| {
         if let Place::InPlace(errno) = place {
-            say!("leak check: no copy of the process could be made (error {}); it waits meanwhile", errno.0);
+            say!("leak check: no copy of the process could be made ({errno}); it waits meanwhile");
         }
         // SAFETY: one check at a time; the workers that mark allocate from `own_memory` only.
         unsafe { heap::arena::serve(|| work(world, place, &kept, times, result), snapshot::give_up) };

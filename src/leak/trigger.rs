@@ -8,7 +8,7 @@ use super::check::{self, Trigger};
 use super::{is_on, message};
 use crate::config::{self, Key};
 use crate::sys::message::say;
-use crate::sys::{futex, signal, thread, time};
+use crate::sys::{futex, signal, syscall::Errno, thread, time};
 use core::ffi::c_void;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicUsize,
@@ -50,7 +50,7 @@ fn install_signal() {
     let action = signal::Action::handle(on_signal, libc::SA_RESTART);
     // SAFETY: the handler only sets a word and wakes a thread by a raw system call.
     if let Err(error) = unsafe { signal::set_action(number, &action) } {
-        say!("leak_signal={number}: the signal can't be handled (error {})", error.0);
+        say!("leak_signal={number}: the signal can't be handled ({error})");
     }
 }
 
@@ -74,7 +74,10 @@ fn start_thread() {
         return;
     }
     if let Err(error) = thread::start(run) {
-        say!("the thread for leak checks could not be started (error {error}): checks are made at exit only");
+        say!(
+            "the thread for leak checks could not be started ({}): checks are made at exit only",
+            Errno(error)
+        );
     }
 }
 

@@ -201,7 +201,7 @@ fn read_suppressions(path: &[u8]) -> &'static [u8] {
         Err(error) => match beside() {
             Some(rules) => rules.leak(),
             None => {
-                say!("cannot read suppressions from {} (error {})", Ascii(path), error.0);
+                say!("cannot read suppressions from {} ({error})", Ascii(path));
                 &[]
             }
         },

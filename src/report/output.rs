@@ -52,9 +52,7 @@ impl Output {
         let Some((path, append)) = self.unopened.take() else { return };
         match create(&path, append) {
             Ok(file) => (self.fd, self._file) = (file.fd(), Some(file)),
-            Err(Errno(error)) => {
-                say!("cannot write the leak report to {} (error {error})", Ascii(&path));
-            }
+            Err(error) => say!("cannot write the leak report to {} ({error})", Ascii(&path)),
         }
     }
 
@@ -69,8 +67,8 @@ impl Output {
     /// Writes what is left, and says so if some of the report is missing. Whether there was anything to write.
     pub(super) fn finish(mut self) -> bool {
         self.flush();
-        if let Some(Errno(error)) = self.error {
-            say!("the leak report is incomplete (error {error} on descriptor {})", self.fd);
+        if let Some(error) = self.error {
+            say!("the leak report is incomplete ({error}, on descriptor {})", self.fd);
         }
         self.has_written
     }

@@ -6,6 +6,34 @@ use core::arch::asm;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Errno(pub(crate) i32);
 
+/// The number, and what those that a user can do something about mean.
+impl core::fmt::Display for Errno {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let meaning = match self.0 {
+            libc::EPERM => "not permitted",
+            libc::ENOENT => "no such file or directory",
+            libc::EIO => "input or output failed",
+            libc::EBADF => "the descriptor is closed",
+            libc::EAGAIN => "a limit on processes or threads is reached",
+            libc::ENOMEM => "no memory",
+            libc::EACCES => "permission denied",
+            libc::ENOTDIR => "not a directory",
+            libc::EISDIR => "is a directory",
+            libc::EMFILE | libc::ENFILE => "too many open files",
+            libc::EFBIG => "the file would be too large",
+            libc::ENOSPC => "no space left on the device",
+            libc::EROFS => "the file system is read-only",
+            libc::EPIPE => "nobody reads it any more",
+            libc::ENAMETOOLONG => "the name is too long",
+            libc::ENOSYS => "the kernel has no such call",
+            libc::ELOOP => "too many symbolic links",
+            libc::EDQUOT => "the quota is used up",
+            _ => return write!(f, "error {}", self.0),
+        };
+        write!(f, "error {}, {meaning}", self.0)
+    }
+}
+
 /// Makes system call `number` with six arguments and returns the kernel's word unchanged.
 ///
 /// # Safety

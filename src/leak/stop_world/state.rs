@@ -87,7 +87,7 @@ impl fmt::Display for StopError {
         match self {
             Self::Busy => f.write_str("another thread is at it"),
             Self::NoMemory => f.write_str("no memory"),
-            Self::Signal(Errno(error)) => write!(f, "the signal can't be handled (error {error})"),
+            Self::Signal(error) => write!(f, "the signal can't be handled ({error})"),
         }
     }
 }
