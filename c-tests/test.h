@@ -49,7 +49,7 @@
    which may come to lie at the very address that a program has freed and is about to misuse. */
 #define SAY(format, name, value) \
     do { \
-        char line_[128]; \
+        char line_[256]; \
         int length_ = snprintf(line_, sizeof line_, "%s=" format "\n", name, value); \
         if (write(1, line_, (size_t)length_) != length_) _exit(2); \
     } while (0)

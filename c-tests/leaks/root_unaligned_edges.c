@@ -33,7 +33,7 @@ int main(int count, char **arguments) {
     CHECK(mprotect(mapped + 2 * page, 2 * page, PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
     lose(9);
     if (count > 1 && strcmp(arguments[1], "in-place") == 0) {
-        SAY_TEXT("outcome", "besom: leak check: no copy of the process could be made (error 11, a limit on processes or threads is reached); it waits meanwhile");
+        SAY_TEXT("outcome", "besom: leak check: no copy of the process could be made (error 11, too many processes or threads); it waits meanwhile");
         forbid_children();
     } else {
         SAY_TEXT("outcome", "marked in a copy");

@@ -14,7 +14,7 @@ impl core::fmt::Display for Errno {
             libc::ENOENT => "no such file or directory",
             libc::EIO => "input or output failed",
             libc::EBADF => "the descriptor is closed",
-            libc::EAGAIN => "a limit on processes or threads is reached",
+            libc::EAGAIN => "too many processes or threads",
             libc::ENOMEM => "no memory",
             libc::EACCES => "permission denied",
             libc::ENOTDIR => "not a directory",
