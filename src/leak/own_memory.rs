@@ -104,6 +104,8 @@ pub(crate) unsafe fn unmap(at: Addr) {
             // SAFETY: the row proves that this module made the mapping; the caller has stopped using it.
             unsafe { memory::unmap(at, bytes) };
             row.0.store(FREE, Release);
+            // Another row of this address is of a mapping that another thread has made since.
+            return;
         }
     }
 }

@@ -13,8 +13,8 @@ use addr2line::Context;
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 use core::cell::{OnceCell, RefCell};
 use gimli::{
-    AbbreviationsCacheStrategy, DebugAranges, DebugInfo, DebugInfoOffset, Dwarf, DwarfSections, EndianSlice,
-    LittleEndian, SectionId, UnitHeader,
+    AbbreviationsCacheStrategy, DebugAranges, DebugInfo, DebugInfoOffset, DwForm, Dwarf, DwarfSections,
+    EndianSlice, LittleEndian, Reader as _, Section, SectionId, UnitHeader,
 };
 
 type Reader = EndianSlice<'static, LittleEndian>;
@@ -58,7 +58,7 @@ pub(super) struct SourceFrame {
 
 impl Debug {
     /// Prepares the debug information in `elf`, and in `common`, the file it shares with others. `None` if
-    /// there is none.
+    /// there is none, or its first unit can't be read.
     pub(super) fn of(elf: &Elf, common: Option<&Elf>) -> Option<Self> {
         let info = elf.lazy_section(SectionId::DebugInfo.name()).or_else(|| {
             // Under the name that compressed sections once had.
@@ -67,7 +67,10 @@ impl Debug {
         let sections = load(elf, |id| id != SectionId::DebugInfo);
         let ranges = ranges_of(&read(&sections).debug_aranges);
         let common = common.map(|common| load(common, |_| true));
-        Some(Self { info, sections, common, ranges, units: RefCell::default(), whole: OnceCell::new() })
+        let units = RefCell::default();
+        let new = Self { info, sections, common, ranges, units, whole: OnceCell::new() };
+        let (first, header) = new.unit_at(DebugInfoOffset(0))?;
+        first.abbreviations(&header).is_ok().then_some(new)
     }
 
     /// The functions that hold `address`, innermost first: all but the last are inlined into the next.
@@ -88,8 +91,25 @@ impl Debug {
         units.entry(range.unit.0).or_insert_with(|| self.alone(range.unit).map(Rc::new)).clone()
     }
 
-    /// A context of one unit.
+    /// A context of one unit; `None` if it refers to others.
     fn alone(&self, unit: DebugInfoOffset) -> Option<Context<Reader>> {
+        let (mut dwarf, header) = self.unit_at(unit)?;
+        if refers_to_others(*dwarf.debug_abbrev.reader(), header.debug_abbrev_offset().0).unwrap_or(true) {
+            return None;
+        }
+        // What it says of places of units is wrong now; the unit says itself which addresses it has.
+        dwarf.debug_aranges = DebugAranges::new(&[], LittleEndian);
+        if let Some(common) = &self.common {
+            let mut common = read(common);
+            // The unit refers to no units there either, but to names.
+            common.debug_info = DebugInfo::new(&[], LittleEndian);
+            dwarf.set_sup(common);
+        }
+        Context::from_dwarf(dwarf).ok()
+    }
+
+    /// The unit at this place, as if there were no other one.
+    fn unit_at(&self, unit: DebugInfoOffset) -> Option<(Dwarf<Reader>, UnitHeader<Reader>)> {
         let bytes = match *self.info.part(unit.0..unit.0.checked_add(LONGEST_LENGTH)?)? {
             [0xff, 0xff, 0xff, 0xff, a, b, c, d, e, f, g, h] => {
                 usize::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(LONGEST_LENGTH)?
@@ -97,34 +117,26 @@ impl Debug {
             [a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize + size_of::<u32>(),
             _ => return None,
         };
-        let mut dwarf = self.dwarf(self.info.part(unit.0..unit.0.checked_add(bytes)?)?);
+        let mut dwarf = read(&self.sections);
+        let info = self.info.part(unit.0..unit.0.checked_add(bytes)?)?;
+        dwarf.debug_info = DebugInfo::new(info, LittleEndian);
         let header = dwarf.debug_info.header_from_offset(DebugInfoOffset(0)).ok()?;
-        if refers_to_others(&dwarf, &header) {
-            return None;
-        }
-        // What it says of places of units is wrong now; the unit says itself which addresses it has.
-        dwarf.debug_aranges = DebugAranges::new(&[], LittleEndian);
-        Context::from_dwarf(dwarf).ok()
+        Some((dwarf, header))
     }
 
     /// A context of all units.
     fn whole(&self) -> Option<&Context<Reader>> {
         let make = || {
-            let mut dwarf = self.dwarf(self.info.all()?);
+            let mut dwarf = read(&self.sections);
+            dwarf.debug_info = DebugInfo::new(self.info.all()?, LittleEndian);
+            if let Some(common) = &self.common {
+                dwarf.set_sup(read(common));
+            }
             // Units that share their abbreviations (LTO, dwz) would each parse them again.
             dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
             Context::from_dwarf(dwarf).ok()
         };
         self.whole.get_or_init(make).as_ref()
-    }
-
-    fn dwarf(&self, info: &'static [u8]) -> Dwarf<Reader> {
-        let mut dwarf = read(&self.sections);
-        dwarf.debug_info = DebugInfo::new(info, LittleEndian);
-        if let Some(common) = &self.common {
-            dwarf.set_sup(read(common));
-        }
-        dwarf
     }
 }
 
@@ -146,25 +158,52 @@ fn ranges_of(section: &DebugAranges<Reader>) -> Vec<UnitRange> {
     let (mut headers, mut ranges) = (section.headers(), Vec::new());
     while let Ok(Some(header)) = headers.next() {
         let mut entries = header.entries();
-        while let Ok(Some(entry)) = entries.next() {
-            let (begin, end) = (entry.range().begin, entry.range().end);
-            ranges.push(UnitRange { begin, end, unit: header.debug_info_offset() });
+        loop {
+            let range = match entries.next() {
+                Ok(Some(entry)) => entry.range(),
+                Ok(None) => break,
+                // One that can't be; those behind it may be right.
+                Err(_) => continue,
+            };
+            // What the linker left out lies at 0.
+            if range.begin != 0 && range.begin < range.end {
+                let (begin, end) = (range.begin, range.end);
+                ranges.push(UnitRange { begin, end, unit: header.debug_info_offset() });
+            }
         }
     }
     ranges.sort_unstable_by_key(|range| range.begin);
     ranges
 }
 
-/// Whether entries of a unit may refer to those of another one: that is how units of a program optimized as a whole
-/// name inlined functions.
-fn refers_to_others(dwarf: &Dwarf<Reader>, unit: &UnitHeader<Reader>) -> bool {
-    let Ok(abbreviations) = dwarf.abbreviations(unit) else { return true };
-    // Compilers number them from 1.
-    let mut all = (1..).map_while(|code| abbreviations.get(code)).peekable();
-    all.peek().is_none()
-        || all.any(|abbreviation| {
-            abbreviation.attributes().iter().any(|attribute| attribute.form() == gimli::DW_FORM_ref_addr)
-        })
+/// Whether entries that are made by the table of abbreviations at `offset` may refer to those of other units: that is how
+/// units of a program optimized as a whole name inlined functions, and how those that `dwz` has been at name anything.
+/// `None` if the table is corrupt.
+fn refers_to_others(debug_abbrev: Reader, offset: usize) -> Option<bool> {
+    let mut table = debug_abbrev;
+    table.skip(offset).ok()?;
+    while table.read_uleb128().ok()? != 0 {
+        let _tag = table.read_uleb128().ok()?;
+        let _has_children = table.read_u8().ok()?;
+        loop {
+            let name = table.read_uleb128().ok()?;
+            let form = DwForm(table.read_uleb128_u16().ok()?);
+            if (name, form) == (0, DwForm(0)) {
+                break;
+            }
+            match form {
+                gimli::DW_FORM_ref_addr
+                | gimli::DW_FORM_GNU_ref_alt
+                | gimli::DW_FORM_ref_sup4
+                | gimli::DW_FORM_ref_sup8
+                // Any of them.
+                | gimli::DW_FORM_indirect => return Some(true),
+                gimli::DW_FORM_implicit_const => drop(table.read_sleb128().ok()?),
+                _ => {}
+            }
+        }
+    }
+    Some(false)
 }
 
 fn find_in(context: &Context<Reader>, address: u64) -> Vec<SourceFrame> {

@@ -41,7 +41,7 @@ impl LazySection {
         match &mut *self.0.borrow_mut() {
             State::Ready(contents) => contents.get(range),
             // A copy: what lies behind is still to be written.
-            State::Inflating(inflating) => Some(inflating.up_to(range.end)?.get(range)?.to_vec().leak()),
+            State::Inflating(inflating) => copy(inflating.up_to(range.end)?.get(range)?),
         }
     }
 
@@ -58,6 +58,14 @@ impl LazySection {
             State::Inflating(_) => None,
         }
     }
+}
+
+/// `None`: no memory.
+fn copy(part: &[u8]) -> Option<&'static [u8]> {
+    let mut copy = Vec::new();
+    crate::heap::arena::may_fail(|| copy.try_reserve_exact(part.len())).ok()?;
+    copy.extend_from_slice(part);
+    Some(copy.leak())
 }
 
 impl Inflating {

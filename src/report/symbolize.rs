@@ -4,7 +4,8 @@
 //! address, in this order: DWARF of the module or of its separate debug file, its symbol table, its dynamic
 //! symbols, the offset in the module. Besides the mapped files, the memory used is that of the line tables
 //! and functions of the units that hold an address asked for, 32 bytes for each function of a module
-//! touched, and the decompressed size of compressed debug sections.
+//! touched, 24 bytes for each range that `.debug_aranges` lists, and the decompressed size of compressed debug
+//! sections, of `.debug_info` as far as it is read.
 
 use super::dwarf::{Debug, SourceFrame};
 use super::elf::Elf;

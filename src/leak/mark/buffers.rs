@@ -1,5 +1,5 @@
-//! Work buffers: ranges to scan, roots and parts of large objects, which go from worker to worker by lists without locks
-//! (`list`). Buffers are not unmapped while workers run.
+//! Work buffers: ranges to scan, which go from worker to worker by lists without locks (`list`). They hold roots, large
+//! objects and their parts, and objects given away. Buffers are not unmapped while workers run.
 
 use super::list::{BufferId, List};
 use crate::leak::own_memory;

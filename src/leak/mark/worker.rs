@@ -45,7 +45,7 @@ pub(crate) struct Marker<'a, F: Frozen> {
     scanned: AtomicUsize,
     /// Where to note words that lead to no object, if somebody wants to know.
     stale: Option<&'a Stale>,
-    /// A buffer could not be had: some ranges were not scanned.
+    /// A buffer or a worker could not be had: some ranges were not scanned.
     out_of_memory: AtomicBool,
 }
 
@@ -169,6 +169,9 @@ impl<'a, F: Frozen> Marker<'a, F> {
         }
         feeder.worker.leave_all();
         drop(feeder);
+        if self.pool.full.is_empty() {
+            return;
+        }
         snapshot::run_workers(self.workers, WORKER_STACK_BYTES, &|_| {
             if let Some(mut worker) = Worker::new(self, pass) {
                 worker.work();
