@@ -8,7 +8,7 @@ use core::alloc::Layout;
 use core::ops::ControlFlow;
 use object::LittleEndian as Little;
 use object::elf::{self, FileHeader64, ProgramHeader64};
-use object::read::elf::{ElfFile64, FileHeader, NoteIterator, ProgramHeader, Sym};
+use object::read::elf::{ElfFile64, FileHeader, NoteIterator, ProgramHeader, Sym, SymbolTable};
 use object::{CompressedData, CompressionFormat, Object, ObjectSection};
 
 /// A debug section is not decompressed beyond this: it would be the memory of a large program again.
@@ -91,12 +91,21 @@ impl Elf {
         !self.0.elf_symbol_table().is_empty()
     }
 
-    /// Calls `f` with name, address, size and binding of every function in the fuller symbol table.
-    pub(super) fn each_function(&self, mut f: impl FnMut(&'static [u8], u64, u64, elf::SymbolBind)) {
-        let table = match self.0.elf_symbol_table() {
+    fn fuller_table(&self) -> &SymbolTable<'static, FileHeader64<Little>> {
+        match self.0.elf_symbol_table() {
             full if !full.is_empty() => full,
             _ => self.0.elf_dynamic_symbol_table(),
-        };
+        }
+    }
+
+    /// Symbols in the fuller table, functions and others.
+    pub(super) fn symbols(&self) -> usize {
+        self.fuller_table().len()
+    }
+
+    /// Calls `f` with name, address, size and binding of every function in the fuller symbol table.
+    pub(super) fn each_function(&self, mut f: impl FnMut(&'static [u8], u64, u64, elf::SymbolBind)) {
+        let table = self.fuller_table();
         for symbol in table.iter() {
             let is_code = matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_GNU_IFUNC | elf::STT_NOTYPE);
             if is_code

@@ -14,14 +14,15 @@ pub(super) struct Symbols {
 struct Symbol {
     address: u64,
     bytes: u64,
-    rank: (u8, usize),
+    rank: (u8, u8),
     name: &'static [u8],
 }
 
 impl Symbols {
     /// Reads the symbol table of `file`, or its dynamic one if it has no other.
     pub(super) fn of(file: &Elf) -> Self {
-        let (mut symbols, mut has_rust) = (Vec::new(), false);
+        // At once: to grow is to copy, into memory that is touched for the first time.
+        let (mut symbols, mut has_rust) = (Vec::with_capacity(file.symbols()), false);
         file.each_function(|name, address, bytes, bind| {
             has_rust |= is_rust(name);
             symbols.push(Symbol { address, bytes, rank: rank(name, bind), name });
@@ -55,13 +56,13 @@ fn is_rust(name: &[u8]) -> bool {
 
 /// Of several names for one address the smallest is shown: the public one (`malloc`), not the library's own
 /// (`__libc_malloc`).
-fn rank(name: &[u8], bind: SymbolBind) -> (u8, usize) {
+fn rank(name: &[u8], bind: SymbolBind) -> (u8, u8) {
     let scope = match bind {
         STB_GLOBAL => 0,
         STB_WEAK => 1,
         _ => 2,
     };
-    let underscores = name.iter().take_while(|&&b| b == b'_').count();
+    let underscores = name.iter().take_while(|&&b| b == b'_').count().min(usize::from(u8::MAX)) as u8;
     // Mangled names begin with one underscore and mean more than a C name that has two.
     (if underscores > 1 { scope + 3 } else { scope }, underscores)
 }
