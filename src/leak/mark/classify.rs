@@ -1,8 +1,8 @@
 //! What is lost, and in which way: the passes after marking from the roots, and the sums by stack.
 
 use super::frozen::{Frozen, Hit, Note};
+use super::marker::{Marker, Pass};
 use super::objects::Color;
-use super::worker::{Marker, Pass};
 use crate::report::{Amount, Kind, Totals};
 use alloc::{collections::BTreeMap, vec::Vec};
 

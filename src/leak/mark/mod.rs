@@ -25,14 +25,15 @@ mod grey;
 mod heap_image;
 mod inside;
 mod list;
+mod marker;
 mod objects;
 mod pointer_filter;
 mod worker;
 
 pub(crate) use classify::{GroupKey, Groups, classify, suppress};
 pub(crate) use heap_image::{HeapImage, Reader};
+pub(crate) use marker::Marker;
 pub(crate) use objects::Objects;
-pub(crate) use worker::Marker;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@
 
 use super::frozen::{Frozen, Hit, Note};
 use super::grey::GROUP_OBJECTS;
+use super::marker::Marker;
 use super::objects::{Color, Objects};
-use super::worker::Marker;
 use super::{Groups, classify, suppress};
 use crate::leak::stop_world::tests::alone;
 use crate::report::Kind;
