@@ -38,25 +38,28 @@ impl LazySection {
 
     /// Part of the contents; `None` if they are shorter or corrupt.
     pub(super) fn part(&self, range: Range<usize>) -> Option<&'static [u8]> {
-        match &mut *self.0.borrow_mut() {
+        let mut state = self.0.borrow_mut();
+        if let State::Inflating(inflating) = &mut *state {
+            let so_far = inflating.up_to(range.end)?;
+            if so_far.len() < inflating.contents.len() {
+                // A copy: what lies behind is still to be written.
+                return copy(inflating.contents.get(range)?);
+            }
+            *state = State::Ready(core::mem::take(&mut inflating.contents).leak());
+        }
+        match &*state {
             State::Ready(contents) => contents.get(range),
-            // A copy: what lies behind is still to be written.
-            State::Inflating(inflating) => copy(inflating.up_to(range.end)?.get(range)?),
+            State::Inflating(_) => None,
         }
     }
 
     /// The contents; `None` if they are corrupt.
     pub(super) fn all(&self) -> Option<&'static [u8]> {
-        let mut state = self.0.borrow_mut();
-        if let State::Inflating(inflating) = &mut *state {
-            inflating.up_to(inflating.contents.len())?;
-            let contents: &'static [u8] = core::mem::take(&mut inflating.contents).leak();
-            *state = State::Ready(contents);
-        }
-        match &*state {
-            State::Ready(contents) => Some(contents),
-            State::Inflating(_) => None,
-        }
+        let len = match &*self.0.borrow() {
+            State::Ready(contents) => contents.len(),
+            State::Inflating(inflating) => inflating.contents.len(),
+        };
+        self.part(0..len)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A module's file is mapped when the first address in it is asked for; what is read of it stays. For each
 //! address, in this order: DWARF of the module or of its separate debug file, its symbol table, its dynamic
 //! symbols, the offset in the module. Besides the mapped files, the memory used is that of the line tables
-//! and functions of the units that hold an address asked for, 32 bytes for each function of a module
+//! and functions of the units that hold an address asked for, 40 bytes for each function of a module
 //! touched, 24 bytes for each range that `.debug_aranges` lists, and the decompressed size of compressed debug
 //! sections, of `.debug_info` as far as it is read.
 

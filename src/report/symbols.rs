@@ -21,8 +21,9 @@ struct Symbol {
 impl Symbols {
     /// Reads the symbol table of `file`, or its dynamic one if it has no other.
     pub(super) fn of(file: &Elf) -> Self {
-        // At once: to grow is to copy, into memory that is touched for the first time.
-        let (mut symbols, mut has_rust) = (Vec::with_capacity(file.symbols()), false);
+        let (mut symbols, mut has_rust) = (Vec::new(), false);
+        // At once: to grow is to copy, into memory that is touched for the first time. Without that much, it grows.
+        let _ = crate::heap::arena::may_fail(|| symbols.try_reserve_exact(file.symbols()));
         file.each_function(|name, address, bytes, bind| {
             has_rust |= is_rust(name);
             symbols.push(Symbol { address, bytes, rank: rank(name, bind), name });
