@@ -2,89 +2,158 @@
 //!
 //! In this mode every malloc and free leaves the fast path and comes through here. A record says what was
 //! requested, by which stack and in which generation; its "live" bit finds a double free at once. Records
-//! are 16 bytes, allocated per span on the first object and kept with the span until its pages go back.
+//! are words, allocated per span on the first object and kept with the span until its pages go back. A span
+//! of one object has a second word, for sizes that do not fit in the first.
 
 use super::diagnose::Operation;
 use super::page_heap::Thp;
 use super::page_map::{self, PageId};
-use super::size_class::{is_object_start, object_index};
+use super::pages;
+use super::size_class::{MAX_SMALL_BYTES, is_object_start, object_index};
 use super::span::{self, Span};
 use crate::base::Addr;
 use crate::sync::{Mutex, Rank};
 use crate::sys::memory;
 use core::sync::atomic::{
-    AtomicU32, AtomicU64, AtomicUsize,
+    AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// What is kept of an object.
-#[repr(C)]
-pub(crate) struct Record {
-    /// Bits 0..48: bytes requested; above: [`LIVE`] and the other flags.
-    info: AtomicU64,
-    /// The stack that allocated it; 0: none recorded.
-    pub(crate) stack: AtomicU32,
-    /// The number of leak checks that had been made when it was allocated.
-    pub(crate) generation: AtomicU32,
-}
+/// What is kept of an object, in one word:
+///
+/// ```text
+/// bits 0..32   the stack that allocated it; 0: none recorded
+/// bits 32..49  bytes requested; LARGE_SIZE: they stand in the next word
+/// bits 49..54  LIVE and the other flags
+/// bits 54..64  the number of leak checks that had been made when it was allocated or found lost, cut off
+/// ```
+#[repr(transparent)]
+pub(crate) struct Record(AtomicU64);
 
 /// Bytes of a record: the cost of leak mode per object.
 pub(crate) const RECORD_BYTES: usize = core::mem::size_of::<Record>();
-const _: () = assert!(RECORD_BYTES == 16);
 
-const SIZE_MASK: u64 = (1 << 48) - 1;
+const STACK_MASK: u64 = u32::MAX as u64;
+const SIZE_SHIFT: u32 = 32;
+/// The size of objects that stand alone in a span, from this one on.
+const LARGE_SIZE: u64 = (1 << 17) - 1;
+const _: () = assert!(MAX_SMALL_BYTES < LARGE_SIZE as usize, "only large objects need a second word");
 /// The program has the object.
-pub(crate) const LIVE: u64 = 1 << 48;
+pub(crate) const LIVE: u64 = 1 << 49;
 /// It holds no pointers.
-pub(crate) const NOSCAN: u64 = 1 << 49;
+pub(crate) const NOSCAN: u64 = 1 << 50;
 /// The program asked not to report it.
-pub(crate) const IGNORED: u64 = 1 << 50;
+pub(crate) const IGNORED: u64 = 1 << 51;
 /// A check has reported it as lost.
-pub(crate) const REPORTED: u64 = 1 << 51;
+pub(crate) const REPORTED: u64 = 1 << 52;
 /// The last check found it lost.
-pub(crate) const LOST: u64 = 1 << 52;
+pub(crate) const LOST: u64 = 1 << 53;
+const GENERATION_SHIFT: u32 = 54;
+const GENERATION_BITS: u32 = u64::BITS - GENERATION_SHIFT;
+/// After so many checks [`forget_lost`] has to look for what was found lost long ago.
+pub(crate) const GENERATIONS: u32 = 1 << (GENERATION_BITS - 1);
+
+/// A record's contents.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+impl Word {
+    fn generation(self) -> u32 {
+        (self.0 >> GENERATION_SHIFT) as u32
+    }
+
+    /// The same with the generation `number`.
+    const fn of_generation(self, number: u32) -> Self {
+        Self(self.0 << GENERATION_BITS >> GENERATION_BITS | (number as u64) << GENERATION_SHIFT)
+    }
+
+    /// Checks from the word's generation to check `number`, of those that can be told apart.
+    fn age(self, number: u32) -> u32 {
+        number.wrapping_sub(self.generation()) % (1 << GENERATION_BITS)
+    }
+}
 
 impl Record {
+    fn word(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
     /// Whether the program has the object.
     pub(crate) fn is_live(&self) -> bool {
-        self.info.load(Acquire) & LIVE != 0
+        self.0.load(Acquire) & LIVE != 0
+    }
+
+    /// The stack that allocated it; 0: none recorded.
+    pub(crate) fn stack(&self) -> u32 {
+        self.word() as u32
     }
 
     /// Bytes requested.
+    #[inline]
     pub(crate) fn requested(&self) -> usize {
-        (self.info.load(Relaxed) & SIZE_MASK) as usize
+        match self.word() >> SIZE_SHIFT & LARGE_SIZE {
+            LARGE_SIZE => self.large_size().load(Relaxed) as usize,
+            small => small as usize,
+        }
     }
 
-    /// Whether `flag` ([`NOSCAN`], [`IGNORED`]) is set.
+    /// Whether `flag` ([`NOSCAN`], [`IGNORED`], …) is set.
     pub(crate) fn has(&self, flag: u64) -> bool {
-        self.info.load(Relaxed) & flag != 0
+        self.word() & flag != 0
     }
 
     /// Notes that check `number` found the object lost.
     pub(crate) fn note_lost(&self, number: u32) {
-        self.generation.store(number, Relaxed);
-        self.add(LOST);
+        let lost = |word| (word & LIVE != 0).then(|| Word(word).of_generation(number).0 | LOST);
+        let _ = self.0.fetch_update(Relaxed, Relaxed, lost);
     }
 
     /// Whether the check before check `number` found the object lost.
     pub(crate) fn lost_before(&self, number: u32) -> bool {
-        self.has(LOST) && self.generation.load(Relaxed).wrapping_add(1) == number
+        self.has(LOST) && Word(self.word()).age(number) == 1
     }
 
     /// Notes that the program gets the object.
     #[inline(always)]
     fn fill(&self, bytes: usize, noscan: bool) {
         let Captured { stack, generation, flags } = capture(bytes);
-        self.stack.store(stack, Relaxed);
-        self.generation.store(generation, Relaxed);
         let flags = flags | LIVE | if noscan { NOSCAN } else { 0 };
-        self.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+        let word = Word(flags | u64::from(stack) | self.note_size(bytes));
+        self.0.store(word.of_generation(generation).0, Release);
+    }
+
+    /// The bits for a size, which is written to the second word if they cannot hold it.
+    #[inline(always)]
+    fn note_size(&self, bytes: usize) -> u64 {
+        if bytes as u64 >= LARGE_SIZE {
+            self.large_size().store(bytes as u64, Relaxed);
+        }
+        (bytes as u64).min(LARGE_SIZE) << SIZE_SHIFT
+    }
+
+    /// The second word.
+    #[cold]
+    fn large_size(&self) -> &AtomicU64 {
+        let second = Addr::of(self).plus(RECORD_BYTES);
+        // SAFETY: so large an object stands alone in its span, and an array for one object has room for two words.
+        unsafe { &*second.ptr::<AtomicU64>() }
     }
 
     /// Sets a flag of a live object.
     pub(crate) fn add(&self, flag: u64) {
-        self.info.fetch_or(flag, Relaxed);
+        self.0.fetch_or(flag, Relaxed);
     }
+}
+
+/// Forgets of all objects what was found lost before the last check, `number`: of those of [`GENERATIONS`] checks ago
+/// it would seem to have been found by the last one.
+pub(crate) fn forget_lost(number: u32) {
+    pages::for_each_span(|span| {
+        for record in records(span) {
+            let forget = |word| (word & LOST != 0 && Word(word).age(number) > 1).then_some(word & !LOST);
+            let _ = record.0.fetch_update(Relaxed, Relaxed, forget);
+        }
+    });
 }
 
 /// What the leak checker adds to an allocation of so many bytes.
@@ -149,7 +218,7 @@ impl Small {
     /// As [`note_free`]; `false` if the program does not have the object.
     #[inline(always)]
     pub(super) fn note_free(self) -> bool {
-        self.record.info.swap(0, AcqRel) & LIVE != 0
+        self.record.0.swap(0, AcqRel) & LIVE != 0
     }
 }
 
@@ -172,7 +241,7 @@ fn record_to_be(object: Addr) -> Option<&'static Record> {
 /// Notes that the program gives `object` back; ends the process if it does not have it.
 pub(super) fn note_free(object: Addr, operation: Operation) {
     let record = find(object);
-    if record.is_none_or(|record| record.info.swap(0, AcqRel) & LIVE == 0) {
+    if record.is_none_or(|record| record.0.swap(0, AcqRel) & LIVE == 0) {
         operation.bad_pointer(object);
     }
 }
@@ -180,9 +249,9 @@ pub(super) fn note_free(object: Addr, operation: Operation) {
 /// Notes a new size of an object that stays where it is.
 pub(super) fn note_resize(object: Addr, bytes: usize) {
     if let Some(record) = find(object) {
-        record.stack.store(capture(bytes).stack, Relaxed);
-        let flags = record.info.load(Relaxed) & !SIZE_MASK;
-        record.info.store(bytes as u64 & SIZE_MASK | flags, Release);
+        let stack = u64::from(capture(bytes).stack);
+        let kept = record.word() & !(STACK_MASK | (LARGE_SIZE << SIZE_SHIFT));
+        record.0.store(kept | stack | record.note_size(bytes), Release);
     }
 }
 
@@ -222,9 +291,9 @@ fn index_in(span: &Span, object: Addr) -> usize {
 
 fn record_of(span: &'static Span, object: Addr, create: bool) -> Option<&'static Record> {
     if create && span.side().load(Acquire) == 0 {
-        let array = ARRAYS.lock().alloc(span.objects())?;
+        let array = ARRAYS.lock().alloc(words_of(span))?;
         if span.side().compare_exchange(0, array.0, AcqRel, Acquire).is_err() {
-            ARRAYS.lock().free(array, span.objects());
+            ARRAYS.lock().free(array, words_of(span));
         }
     }
     record(span, index_in(span, object))
@@ -234,11 +303,16 @@ fn record_of(span: &'static Span, object: Addr, create: bool) -> Option<&'static
 pub(super) fn drop_records(span: &Span) {
     let records = span.side().swap(0, AcqRel);
     if records != 0 {
-        ARRAYS.lock().free(Addr(records), span.objects());
+        ARRAYS.lock().free(Addr(records), words_of(span));
     }
 }
 
-/// Arrays of records, by powers of two of their length: a freed one is chained through its first word.
+/// Words of a span's array: of one object it may be large.
+fn words_of(span: &Span) -> usize {
+    span.objects().max(2)
+}
+
+/// Arrays of words, by powers of two of their length: a freed one is chained through its first word.
 struct Arrays {
     free: [Addr; SIZES],
     /// The unused rest of the last block from the kernel.
@@ -250,7 +324,7 @@ struct Arrays {
 const SIZES: usize = 11;
 /// Bytes asked of the kernel at once.
 const BLOCK_BYTES: usize = 16 << 20;
-/// Most blocks: 64 GiB of records, for four billion objects.
+/// Most blocks: 64 GiB of records, for eight billion objects.
 const MAX_BLOCKS: usize = 4096;
 /// Where the blocks are.
 static BLOCKS: [AtomicUsize; MAX_BLOCKS] = [const { AtomicUsize::new(0) }; MAX_BLOCKS];
@@ -267,7 +341,7 @@ pub(crate) fn bytes() -> usize {
 }
 
 impl Arrays {
-    /// A zeroed array of at least `len` records.
+    /// A zeroed array of at least `len` words.
     fn alloc(&mut self, len: usize) -> Option<Addr> {
         let size = len.next_power_of_two().ilog2() as usize;
         let bytes = RECORD_BYTES << size;
@@ -301,8 +375,8 @@ impl Arrays {
     }
 }
 
-/// Asks for huge pages, as the heap does: a check copies the page tables of what it reads, and records take a
-/// quarter as many small pages as objects of 64 bytes. The first block, which few programs fill, waits for
+/// Asks for huge pages, as the heap does: a check copies the page tables of what it reads, and records take an
+/// eighth as many small pages as objects of 64 bytes. The first block, which few programs fill, waits for
 /// `thp=always`.
 fn advise_block(block: Addr, is_first: bool) {
     let advice = match Thp::from_config() {
@@ -341,5 +415,45 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(Addr, usize)) {
             0 => {}
             at => each(Addr(at), BLOCK_BYTES),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Zeroed words as a span of one object has them.
+    fn alone() -> [Record; 2] {
+        [const { Record(AtomicU64::new(0)) }; 2]
+    }
+
+    #[test]
+    fn a_record_keeps_every_size() {
+        let records = alone();
+        let sizes = [0, 1, 32 << 10, LARGE_SIZE as usize - 1, LARGE_SIZE as usize, 1 << 20, (1 << 47) - 1];
+        for bytes in sizes {
+            records[0].fill(bytes, bytes % 2 == 1);
+            assert_eq!((records[0].requested(), records[0].is_live()), (bytes, true));
+            assert_eq!(records[0].has(NOSCAN), bytes % 2 == 1);
+            records[0].add(REPORTED);
+            assert_eq!(records[0].requested(), bytes);
+        }
+    }
+
+    #[test]
+    fn lost_twice_running_is_told_from_lost_long_ago() {
+        let [record, _] = alone();
+        record.note_lost(6);
+        assert!(!record.has(LOST), "nobody has the object");
+        record.fill(100, false);
+        for number in [7, (1 << GENERATION_BITS) - 1, 1 << GENERATION_BITS, u32::MAX] {
+            record.note_lost(number);
+            assert!(record.lost_before(number.wrapping_add(1)));
+            assert!(!record.lost_before(number) && !record.lost_before(number.wrapping_add(2)));
+            assert!(!record.lost_before(number.wrapping_add(GENERATIONS)));
+            assert_eq!(record.requested(), 100);
+        }
+        record.fill(100, false);
+        assert!(!record.has(LOST));
     }
 }

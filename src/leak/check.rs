@@ -492,6 +492,9 @@ impl Drop for LostList {
 /// What is lost stays as it is: the program can't reach it to free it.
 fn remember(result: &Result, list: &LostList) -> usize {
     let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on();
+    if reclaim && generation().is_multiple_of(tracking::GENERATIONS) {
+        tracking::forget_lost(generation());
+    }
     let mut freed = 0;
     for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };

@@ -1,13 +1,16 @@
 //! Stacks, each stored once, named by 32-bit ids.
 //!
 //! A closed hash table of chains. A chain's nodes and a bucket's head are ids, and an id is the index of
-//! a node's first word in the depot's storage, so a node costs two words beside its frames:
+//! a node's first word in the depot's storage, so a node costs two words beside its frames and their steps:
 //!
 //! ```text
 //! word 0   hash (upper 32 bits) | id of the next node in the chain (lower 32)
-//! word 1   number of frames
+//! word 1   what the steps are (upper 48 bits), number of frames (lower 16)
 //! word 2.. frames, innermost first
+//! then     16 bits for each frame: the step from it to the next one outwards
 //! ```
+//!
+//! The steps belong to whoever walks stacks; they are zero at first (x86-64 only: see `capture/trace.rs`).
 //!
 //! Nothing here locks, so a stack may be stored in a signal handler and in the child of a fork. Storage
 //! is claimed by moving one counter and published by one compare-and-swap of the bucket's head; whoever
@@ -17,7 +20,7 @@
 use crate::base::Addr;
 use crate::sys::memory::{Access, map, unmap};
 use core::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicU16, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -47,7 +50,19 @@ const HEADER_WORDS: usize = 2;
 /// The longest stack: a node must fit in a chunk, with room for many.
 const MAX_FRAMES: usize = 1024;
 
-const _: () = assert!(MAX_FRAMES + HEADER_WORDS <= CHUNK_WORDS);
+/// Steps in a word.
+const WORD_STEPS: usize = WORD_BYTES / size_of::<u16>();
+/// Bits of a node's second word that say how many frames there are.
+pub(crate) const LEN_BITS: u32 = 16;
+const LEN_MASK: u64 = (1 << LEN_BITS) - 1;
+
+const _: () = assert!(MAX_FRAMES as u64 <= LEN_MASK && node_words(MAX_FRAMES) <= CHUNK_WORDS);
+
+/// Words of a node with so many frames.
+const fn node_words(frames: usize) -> usize {
+    let steps = if cfg!(target_arch = "x86_64") { frames.div_ceil(WORD_STEPS) } else { 0 };
+    HEADER_WORDS + frames + steps
+}
 
 /// The heads of all chains and the addresses of all chunks, in one mapping.
 #[repr(C)]
@@ -103,6 +118,30 @@ pub(crate) fn find_hashed(frames: &[usize], hash: u32) -> StackId {
 /// The stack that `id` names, innermost frame first; empty for [`StackId::NONE`] and numbers that are no id.
 pub(crate) fn frames(id: StackId) -> &'static [usize] {
     DEPOT.frames(id)
+}
+
+/// A stored stack, for who walks stacks.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Stored {
+    /// What the steps are, above the number of frames, which takes the lowest [`LEN_BITS`] and stays.
+    pub(crate) stamp: &'static AtomicU64,
+    /// The frames, innermost first.
+    pub(crate) frames: &'static [usize],
+    /// One for each frame.
+    pub(crate) steps: &'static [AtomicU16],
+}
+
+/// The stack that `id` names; `None` for [`StackId::NONE`] and numbers that are no id.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn stored(id: StackId) -> Option<Stored> {
+    let node = DEPOT.tables().and_then(|tables| DEPOT.node(tables, id))?;
+    let (stamp, frames) = (node.get(1)?, DEPOT.stored(node));
+    let steps = node.get(HEADER_WORDS + frames.len()..node_words(frames.len()))?.as_ptr().cast();
+    // SAFETY: these words are in the mapping and have room for a step for each frame. Nobody uses them in another way,
+    // and nothing but atomically.
+    let steps = unsafe { core::slice::from_raw_parts(steps, frames.len()) };
+    Some(Stored { stamp, frames, steps })
 }
 
 /// A number above those of all stacks stored so far, and not above those of later ones.
@@ -218,7 +257,7 @@ impl Depot {
         if let Some(id) = self.search(tables, first, StackId::NONE, frames, hash) {
             return Some(id);
         }
-        let (id, node) = self.claim(tables, HEADER_WORDS + frames.len())?;
+        let (id, node) = self.claim(tables, node_words(frames.len()))?;
         write_frames(node, frames);
         loop {
             node[0].store(Link::new(hash, first).0, Relaxed);
@@ -292,7 +331,7 @@ impl Depot {
     #[inline]
     fn stored(&self, node: &'static [AtomicU64]) -> &'static [usize] {
         let [_, len, rest @ ..] = node else { return &[] };
-        let len = (len.load(Relaxed) as usize).min(rest.len()).min(MAX_FRAMES);
+        let len = ((len.load(Relaxed) & LEN_MASK) as usize).min(rest.len()).min(MAX_FRAMES);
         // SAFETY: the words are mapped for good. They were written before the node's id was published
         // and are never written again, so plain reads race with nothing.
         unsafe { core::slice::from_raw_parts(rest.as_ptr().cast::<usize>(), len) }

@@ -62,7 +62,7 @@ fn storage_grows_by_chunks() {
 #[test]
 fn when_ids_run_out_stacks_are_dropped_and_counted() {
     let depot = Depot::new();
-    depot.next.store((CHUNKS << CHUNK_SHIFT) - 5, Relaxed);
+    depot.next.store((CHUNKS << CHUNK_SHIFT) - node_words(3), Relaxed);
     let last = depot.insert(&[1, 2, 3], 1);
     assert_eq!(depot.frames(last), &[1, 2, 3]);
     assert_eq!(depot.insert(&[4], 2), StackId::NONE);

@@ -65,7 +65,7 @@ pub(super) fn find_known(skip: usize, depth: usize) -> Option<StackId> {
     let is_tried = memo.traces.is_worth_trying();
     if is_tried {
         // SAFETY: the registers are those of the function around, which runs until the walk is over.
-        if let Some(id) = unsafe { tables.traces.follow(&cursor, last, wanted) } {
+        if let Some(id) = unsafe { tables.traces.follow(&cursor, last, &tables.rules, wanted) } {
             if cfg!(debug_assertions) {
                 // SAFETY: as above.
                 let walked = unsafe { walk_to_known(cursor, tables, &mut memo, wanted) };
@@ -84,9 +84,7 @@ pub(super) fn find_known(skip: usize, depth: usize) -> Option<StackId> {
     if id != StackId::NONE {
         memo.last_id = id;
         if is_tried {
-            let mut record = memo.traces;
-            tables.traces.learn(last, id, &memo, &tables.rules, wanted, &mut record);
-            memo.traces = record;
+            tables.traces.learn(&cursor, last, id, &memo, &tables.rules, wanted);
         }
     }
     Some(id)

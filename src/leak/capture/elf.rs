@@ -18,7 +18,16 @@ impl Image {
     /// If `base` can be read, it must be the start of a loaded module (or of anything else that stays
     /// mapped for as long as the image is used).
     pub(super) unsafe fn at(base: usize) -> Option<Self> {
-        if base == 0 || !base.is_multiple_of(align_of::<libc::Elf64_Ehdr>()) || !probe::is_readable(base) {
+        // SAFETY: passed on to the caller.
+        if base != 0 && probe::is_readable(base) { unsafe { Self::at_readable(base) } } else { None }
+    }
+
+    /// As [`Self::at`], for an address that can be read.
+    ///
+    /// # Safety
+    /// `base` must be readable, and the start of a loaded module as there.
+    pub(super) unsafe fn at_readable(base: usize) -> Option<Self> {
+        if !base.is_multiple_of(PAGE_BYTES) {
             return None;
         }
         // SAFETY: a page that can be read starts here (modules are mapped by pages), the type holds
@@ -31,12 +40,12 @@ impl Image {
         // The table usually follows the header. One that patching tools moved elsewhere is not looked for.
         let bytes = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
         let end = (header.e_phoff as usize).checked_add(bytes)?;
-        if !known || end > MAX_HEADER_BYTES || !probe::is_readable(base + end - 1) {
+        if !known || end > MAX_HEADER_BYTES {
             return None;
         }
         let start = core::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(base + header.e_phoff as usize);
-        // SAFETY: both ends of the table can be read and it is no longer than a page, so all of it can;
-        // it is aligned as checked, holds only numbers, and nobody writes to it.
+        // SAFETY: the table lies in the page that can be read; it is aligned as checked, holds only numbers, and
+        // nobody writes to it.
         let headers = unsafe { core::slice::from_raw_parts(start, usize::from(header.e_phnum)) };
         let lowest = headers.iter().filter(|h| h.p_type == libc::PT_LOAD).map(|h| h.p_vaddr).min()?;
         let bias = base.wrapping_sub(lowest as usize & !(PAGE_BYTES - 1));
@@ -108,5 +117,5 @@ fn build_id_in(mut notes: &'static [u8]) -> Option<&'static [u8]> {
 
 /// The unit of mappings on x86-64, the only architecture that is walked by call frame information.
 pub(super) const PAGE_BYTES: usize = 4096;
-/// Headers lie in the first page.
+/// Headers lie in the first page, or are not looked at.
 const MAX_HEADER_BYTES: usize = PAGE_BYTES;

@@ -89,9 +89,11 @@ struct Found([usize; 16]);
 
 fn find_by(finder: usize, address: usize) -> Option<Module> {
     let Found([_, start, end, link_map, eh_frame_hdr, ..]) = look_up(finder, address)?;
-    let words = first_words(start)?;
+    let words = first_words(start, is_noted(start, end, eh_frame_hdr))?;
     if words[0] as u32 != ELF_MAGIC && link_map != 0 && link_map == PROGRAM_MAP.load(Relaxed) {
-        return Module::new(start, end, PROGRAM.load(Relaxed), eh_frame_hdr);
+        let header = PROGRAM.load(Relaxed);
+        let words = first_words(header, header != 0)?;
+        return Some(Module::with_words(start, end, header, eh_frame_hdr, words));
     }
     Some(Module::with_words(start, end, start, eh_frame_hdr, words))
 }
@@ -134,7 +136,7 @@ fn dl_find_object_address() -> usize {
 impl Module {
     /// A module with its identity; `None` if it can't be read, as one that is being unloaded.
     pub(super) fn new(start: usize, end: usize, header: usize, eh_frame_hdr: usize) -> Option<Self> {
-        Some(Self::with_words(start, end, header, eh_frame_hdr, first_words(header)?))
+        Some(Self::with_words(start, end, header, eh_frame_hdr, first_words(header, false)?))
     }
 
     /// As [`Self::new`], with the first words that were found at `header`.
@@ -157,9 +159,9 @@ impl Module {
 
     /// The module's headers.
     pub(super) fn image(&self) -> Option<Image> {
-        // SAFETY: the module is loaded, since an address of running code was found in it, and stays so
-        // for as long as that code runs.
-        unsafe { Image::at(self.header) }
+        // SAFETY: the module is loaded, since an address of running code was found in it, and stays so for as long as
+        // that code runs. Its first words were read, so that the page can be.
+        unsafe { Image::at_readable(self.header) }
     }
 
     fn contains(&self, address: usize) -> bool {
@@ -170,10 +172,12 @@ impl Module {
 /// Words of a module that make its identity: headers and build id lie in the first kilobyte.
 const IDENTITY_WORDS: usize = 1024 / size_of::<u64>();
 
-/// The first kilobyte of the page that a module begins in.
-fn first_words(start: usize) -> Option<&'static [u64; IDENTITY_WORDS]> {
+/// The first kilobyte of the page that a module begins in. The kernel is asked whether it can be read, unless it
+/// `was_readable` when code of this module was met before: a module keeps its headers for as long as its code runs, and
+/// every new stack asks for all of its modules.
+fn first_words(start: usize, was_readable: bool) -> Option<&'static [u64; IDENTITY_WORDS]> {
     let page = start & !(elf::PAGE_BYTES - 1);
-    if !probe::is_readable(page) {
+    if !was_readable && !probe::is_readable(page) {
         return None;
     }
     // SAFETY: modules are mapped by pages, so the kilobyte can be read if its first word can. The module
@@ -181,8 +185,15 @@ fn first_words(start: usize) -> Option<&'static [u64; IDENTITY_WORDS]> {
     Some(unsafe { &*core::ptr::with_exposed_provenance(page) })
 }
 
+/// A hash of the words: in four lanes, none of which waits for another.
 fn hash(seed: u64, words: &[u64]) -> u64 {
-    words.iter().fold(seed, |hash, word| (word ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29))
+    let step = |hash: u64, word: u64| (word ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let mut lanes = [seed; 4];
+    let (fours, rest) = words.as_chunks::<4>();
+    for four in fours {
+        lanes = core::array::from_fn(|i| step(lanes[i], four[i]));
+    }
+    lanes.iter().chain(rest).fold(seed, |hash, &word| step(hash, word))
 }
 
 /// Modules for which rules are remembered; a program with more forgets and starts anew.
@@ -247,6 +258,13 @@ fn find_known(address: usize) -> Option<Module> {
     let noted = KNOWN.iter().filter_map(Slot::module).find(|module| module.contains(address))?;
     // The identity, computed anew, also sorts out a slot that changed while it was read.
     Module::new(noted.start, noted.end, noted.header, noted.eh_frame_hdr).filter(|module| *module == noted)
+}
+
+/// Whether a module that lies there is known, be it this one or one before it.
+fn is_noted(start: usize, end: usize, eh_frame_hdr: usize) -> bool {
+    let lies_there =
+        |module: Module| (module.start, module.end, module.eh_frame_hdr) == (start, end, eh_frame_hdr);
+    KNOWN.iter().any(|slot| slot.module().is_some_and(lies_there))
 }
 
 fn is_known(module: &Module) -> bool {

@@ -1,36 +1,38 @@
 //! Traces: the steps of walks that were made before, to be made again without looking anything up.
 //!
 //! A program allocates from the same places in the same order, over and over. So for each stack it is kept which two
-//! came after it the last times ([`Traces::after`]), and for each of those a trace: a word for each frame, with its
-//! return address and its rule. To follow a trace is to walk: a frame's rule is applied only after its return address
-//! has been found to be the trace's. What is spared is the search for rules, the hash of the frames, and the search in
-//! the depot: who comes to the end of a trace knows the stack's number.
+//! came after it the last times ([`Traces::after`]), and with each stack in the depot the step from each of its frames
+//! to the next. To follow a trace is to walk: a step is made only after the frame's return address has been found to be
+//! the stored one. What is spared is the search for rules, the hash of the frames, and the search in the depot: who
+//! comes to the end of a trace knows the stack's number.
 //!
 //! ```text
-//! bits 0..47    return address
-//! bit  47       the frame keeps a frame pointer
-//! bits 48..52   bytes from the saved frame pointer up to the CFA / 8, if the frame saved it without keeping one
-//! bits 52..64   bytes of the frame / 8: from its stack pointer to the CFA; 0 for the last one
+//! step     bit  0       the frame keeps a frame pointer
+//!          bits 1..5    bytes from the saved frame pointer up to the CFA / 8, if the frame saved it without keeping one
+//!          bits 5..16   bytes of the frame / 8: from its stack pointer to the CFA; 0 for the last one
+//! stamp    bits 0..16   number of frames
+//!          bits 16..24  how many were wanted at most
+//!          bits 24..32  whether there are steps: [`State`]
+//!          bits 32..64  how often rules had been forgotten when they were written, cut off
 //! ```
 //!
-//! A frame with a frame pointer has the rule that its CFA lies 16 bytes above where that points. The trace says where
+//! A frame with a frame pointer has the rule that its CFA lies 16 bytes above where that points. The step says where
 //! that was the last time, counted from the stack pointer. If it is there again, the next loads need not wait for the
 //! frame pointer to be loaded: the comparison is all that does.
 //!
-//! Traces are shared by all threads, and replaced when others need their place. A sequence number tells readers that
-//! one has been replaced meanwhile. Each word is right by itself, as far as rules are, so they have read nothing then
-//! but their own stack.
+//! Traces are shared by all threads. They are written when a stack is found for the second time, and again when rules
+//! have been forgotten since. The stamp tells readers that this has happened meanwhile.
 
 use super::{
-    memo::{self, Memo},
+    memo::Memo,
     rule::{Base, FRAME_POINTER_CFA, Packed, Rule},
     stack,
     table::{ADDRESS_BITS, Table},
     walk::Cursor,
 };
-use crate::leak::depot::{Hasher, StackId};
+use crate::leak::depot::{self, Hasher, LEN_BITS, StackId, Stored};
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU16, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
@@ -39,27 +41,28 @@ use core::sync::atomic::{
 #[cfg(test)]
 pub(super) static FOLLOWED: super::statistics::Counter = super::statistics::Counter::new();
 
-/// Most steps of a trace: the default depth, and nearly as much again, in eight cache lines with what stands before.
-const STEPS: usize = 60;
-/// Log2 of the traces: half a MiB, of which a program touches half a KiB for each stack that comes again.
-const TRACE_BITS: u32 = if cfg!(test) { 6 } else { 10 };
 /// Log2 of the stacks for which it is known what came after them.
-const AFTER_BITS: u32 = 12;
+const AFTER_BITS: u32 = 15;
+/// Frames left out of a stack that is stored: the walk's own one, which has no step there.
+const SKIPPED: usize = 1;
 
 const SLOT_BYTES: usize = 8;
-const HAS_BP: u64 = 1 << ADDRESS_BITS;
-const BELOW_SHIFT: u32 = ADDRESS_BITS + 1;
+const HAS_BP: u16 = 1;
+const BELOW_SHIFT: u32 = 1;
 const BELOW_BITS: u32 = 4;
 const SIZE_SHIFT: u32 = BELOW_SHIFT + BELOW_BITS;
-const SIZE_BITS: u32 = u64::BITS - SIZE_SHIFT;
+const SIZE_BITS: u32 = u16::BITS - SIZE_SHIFT;
 
-/// A step: a return address, and how to get from its frame to the next one.
+/// How to get from a frame to the next one.
 #[derive(Clone, Copy)]
-struct Step(u64);
+struct Step(u16);
 
 impl Step {
-    /// The step from a frame of `size` bytes by `rule`; `None` if the rule or a number is unusual.
-    fn new(pc: usize, rule: Packed, size: usize) -> Option<Self> {
+    /// From the outermost frame, or the last one that is wanted.
+    const LAST: Self = Self(0);
+
+    /// From a frame of `size` bytes by `rule`; `None` if the rule or a number is unusual.
+    fn new(rule: Packed, size: usize) -> Option<Self> {
         let Some(Rule::Frame { base, cfa, bp_below }) = rule.unpack() else { return None };
         let (has_bp, below) = match base {
             Base::Sp if cfa as usize == size => (0, bp_below as usize / SLOT_BYTES),
@@ -71,20 +74,7 @@ impl Step {
             && slots != 0
             && slots < 1 << SIZE_BITS
             && below < 1 << BELOW_BITS;
-        let word = has_bp | (below as u64) << BELOW_SHIFT | (slots as u64) << SIZE_SHIFT;
-        (fits && pc >> ADDRESS_BITS == 0).then_some(Self(pc as u64 | word))
-    }
-
-    /// The outermost frame, or the last one that is wanted.
-    fn last(pc: usize) -> Option<Self> {
-        (pc >> ADDRESS_BITS == 0).then_some(Self(pc as u64))
-    }
-
-    /// Whether it is the step from the frame of `pc`.
-    #[inline(always)]
-    fn is_from(self, pc: usize) -> bool {
-        // What stands above an address is zero in all return addresses.
-        (self.0 ^ pc as u64) << (u64::BITS - ADDRESS_BITS) == 0
+        fits.then_some(Self(has_bp | (below << BELOW_SHIFT) as u16 | (slots << SIZE_SHIFT) as u16))
     }
 
     #[inline(always)]
@@ -94,41 +84,43 @@ impl Step {
 
     #[inline(always)]
     fn bp_below(self) -> usize {
-        (self.0 >> BELOW_SHIFT) as usize % (1 << BELOW_BITS) * SLOT_BYTES
+        usize::from(self.0 >> BELOW_SHIFT) % (1 << BELOW_BITS) * SLOT_BYTES
     }
 
     #[inline(always)]
     fn size(self) -> usize {
-        (self.0 >> SIZE_SHIFT) as usize * SLOT_BYTES
+        usize::from(self.0 >> SIZE_SHIFT) * SLOT_BYTES
     }
 }
 
-/// A trace. All zeros is none.
-#[repr(C, align(64))]
-struct Trace {
-    /// Odd while somebody writes; grows with each change.
-    sequence: AtomicU32,
-    /// The stack's number.
-    id: AtomicU32,
-    /// How often rules had been forgotten when it was written, cut off.
-    epoch: AtomicU32,
-    /// What was asked for: see [`Wanted::packed`].
-    wanted: AtomicU32,
-    /// Frames, those left out included.
-    len: AtomicU32,
-    /// Bytes of all frames but the last: how far up the stack it reads.
-    bytes: AtomicU32,
-    /// Whether it was followed to its end since somebody wanted its place.
-    is_used: AtomicU32,
-    steps: [AtomicU64; STEPS],
+/// What is known of a stack's steps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Somebody writes them, or did so when the process was forked.
+    Writing = 1,
+    /// They lead from the innermost frame to the outermost.
+    Written = 2,
+    /// A frame has none.
+    Unusual = 3,
 }
 
-/// All traces, and what comes after which stack. All zeros is none of either.
+/// What comes after which stack. All zeros is nothing.
 #[repr(C)]
 pub(super) struct Traces {
-    traces: [Trace; 1 << TRACE_BITS],
-    /// By the hash of a stack's number: the numbers of the two that came after it last, the newer one in the low half.
+    /// By the hash of a stack's number and the next one's stack pointer: the numbers of the two that came then the last
+    /// times, the newer one in the low half.
     after: [AtomicU64; 1 << AFTER_BITS],
+    /// The step from the walk's own frame, above the address in it, which takes the lowest [`ADDRESS_BITS`]: not to
+    /// begin each trace with a search for a rule.
+    own: AtomicU64,
+}
+
+/// Where a trace begins: the registers of the innermost frame that it has, and how far the stack is proven readable.
+struct Start {
+    pc: usize,
+    sp: usize,
+    bp: usize,
+    end: usize,
 }
 
 /// What is asked of a walk.
@@ -144,22 +136,16 @@ pub(super) struct Wanted {
     pub(super) epoch: usize,
 }
 
-/// How well traces serve a thread. A program that goes through more stacks than there is room for would do nothing but
-/// write traces that nobody follows.
+/// How well traces serve a thread.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
-    /// What may be spent on writing.
-    credit: u32,
     /// Walks since a trace was followed.
     misses: u32,
 }
 
 impl Record {
     /// Where a thread begins.
-    pub(super) const NEW: Self = Self { credit: Self::MOST_CREDIT, misses: 0 };
-    /// What writing a trace costs, or trying to, in quarters of the walk that it spares.
-    const PRICE: u32 = 64;
-    const MOST_CREDIT: u32 = 64 * Self::PRICE;
+    pub(super) const NEW: Self = Self { misses: 0 };
     /// After so many walks without a trace only one in [`Self::PAUSE`] looks for one.
     const PATIENCE: u32 = 32;
     const PAUSE: u32 = 8;
@@ -173,7 +159,6 @@ impl Record {
     /// A trace was followed to its end.
     #[inline(always)]
     pub(super) fn note_followed(&mut self) {
-        self.credit = (self.credit + 4).min(Self::MOST_CREDIT);
         self.misses = 0;
     }
 
@@ -181,35 +166,26 @@ impl Record {
     #[inline(always)]
     pub(super) fn note_walked(&mut self) {
         self.misses = self.misses.wrapping_add(1);
-        self.credit = (self.credit + 1).min(Self::MOST_CREDIT);
-    }
-
-    /// Whether to write a trace now, which is then paid for.
-    fn spend(&mut self) -> bool {
-        let has = self.credit >= Self::PRICE;
-        if has {
-            self.credit -= Self::PRICE;
-        }
-        has
     }
 }
 
 impl Wanted {
-    /// Both numbers of frames, of which the second is small, in 16 bits each.
+    /// The upper bits of the stamp of steps in this state.
     #[inline(always)]
-    fn packed(self) -> u32 {
-        (self.frames << 16 | self.skip.min(usize::from(u16::MAX))) as u32
+    fn stamp(self, state: State) -> u64 {
+        let depth = self.depth.min(u8::MAX.into()) as u64;
+        (self.epoch as u64) << u32::BITS | (state as u64) << 24 | depth << LEN_BITS
     }
 }
 
 impl Traces {
-    fn trace(&self, id: StackId) -> &Trace {
-        &self.traces[(u64::from(id.0).wrapping_mul(Hasher::MULTIPLIER) >> (u64::BITS - TRACE_BITS)) as usize]
-    }
-
+    /// What came after `last` where the stack pointer was that of `cursor`. Of that only the lowest bits count, which are
+    /// the same in threads that do the same.
     #[inline(always)]
-    fn after(&self, id: StackId) -> &AtomicU64 {
-        &self.after[(u64::from(id.0).wrapping_mul(Hasher::MULTIPLIER) >> (u64::BITS - AFTER_BITS)) as usize]
+    fn after(&self, last: StackId, cursor: &Cursor) -> &AtomicU64 {
+        let (_, sp, _) = cursor.registers();
+        let key = u64::from(last.0) << u16::BITS ^ (sp % (1 << u16::BITS)) as u64;
+        &self.after[(key.wrapping_mul(Hasher::MULTIPLIER) >> (u64::BITS - AFTER_BITS)) as usize]
     }
 
     /// The number of the stack from `cursor` on, if it is one of the two that came after `last` the last times.
@@ -217,18 +193,29 @@ impl Traces {
     /// # Safety
     /// `cursor` must hold the registers of a running function of this thread.
     #[inline(always)]
-    pub(super) unsafe fn follow(&self, cursor: &Cursor, last: StackId, wanted: Wanted) -> Option<StackId> {
-        let after = self.after(last);
+    pub(super) unsafe fn follow(
+        &self,
+        cursor: &Cursor,
+        last: StackId,
+        rules: &Table,
+        wanted: Wanted,
+    ) -> Option<StackId> {
+        if wanted.skip != SKIPPED {
+            return None;
+        }
+        let after = self.after(last, cursor);
         let both = after.load(Relaxed);
         let (newer, older) = (StackId(both as u32), StackId((both >> 32) as u32));
+        // SAFETY: passed on to the caller.
+        let start = unsafe { self.start(cursor, rules) }?;
         // SAFETY: passed on to the caller, twice.
-        if unsafe { self.trace(newer).leads_to(newer, cursor, wanted) } {
+        if unsafe { leads_to(newer, &start, wanted) } {
             #[cfg(test)]
             FOLLOWED.count();
             return Some(newer);
         }
         // SAFETY: as above.
-        if unsafe { self.trace(older).leads_to(older, cursor, wanted) } {
+        if unsafe { leads_to(older, &start, wanted) } {
             after.store(both.rotate_left(32), Relaxed);
             #[cfg(test)]
             FOLLOWED.count();
@@ -237,200 +224,206 @@ impl Traces {
         None
     }
 
-    /// Notes that `id`, which is the stack that was just walked to `memo`, came after `last`, and writes its trace if it
-    /// has none and `record` says that this pays.
+    /// The caller of the function that `cursor` is in; `None` if that has an unusual frame, or no rule yet.
+    ///
+    /// # Safety
+    /// As for [`Self::follow`].
+    #[inline(always)]
+    unsafe fn start(&self, cursor: &Cursor, rules: &Table) -> Option<Start> {
+        let ((pc, sp, bp), end) = (cursor.registers(), cursor.readable_up_to());
+        let own = self.own.load(Relaxed);
+        let step = if own % (1 << ADDRESS_BITS) == pc as u64 {
+            Step((own >> ADDRESS_BITS) as u16)
+        } else {
+            self.find_own(pc, sp, bp, rules)?
+        };
+        let cfa =
+            if step.has_bp() { bp.wrapping_add(FRAME_POINTER_CFA) } else { sp.wrapping_add(step.size()) };
+        if cfa <= sp || cfa > end {
+            return None;
+        }
+        let bp_below = if step.has_bp() { FRAME_POINTER_CFA } else { step.bp_below() };
+        // SAFETY: the caller vouches for the frame, whose rule says that it lies there, below the end.
+        let bp = if bp_below == 0 { bp } else { unsafe { stack::load(cfa - bp_below) } };
+        // SAFETY: as above, of the frame's return address.
+        Some(Start { pc: unsafe { stack::load(cfa - SLOT_BYTES) }, sp: cfa, bp, end })
+    }
+
+    /// Looks the walk's own frame up, and remembers its step.
+    #[cold]
+    fn find_own(&self, pc: usize, sp: usize, bp: usize, rules: &Table) -> Option<Step> {
+        let rule = rules.find(pc);
+        let size = match rule.unpack()? {
+            Rule::Frame { base: Base::Sp, cfa, .. } => cfa as usize,
+            _ => bp.wrapping_add(FRAME_POINTER_CFA).wrapping_sub(sp),
+        };
+        let step = Step::new(rule, size)?;
+        self.own.store(pc as u64 | u64::from(step.0) << ADDRESS_BITS, Relaxed);
+        Some(step)
+    }
+
+    /// Notes that `id`, which is the stack that was just walked from `cursor` to `memo`, came after `last`, and writes
+    /// its steps if it has none.
     pub(super) fn learn(
         &self,
+        cursor: &Cursor,
         last: StackId,
         id: StackId,
         memo: &Memo,
         rules: &Table,
         wanted: Wanted,
-        record: &mut Record,
     ) {
-        let after = self.after(last);
+        if wanted.skip != SKIPPED {
+            return;
+        }
+        let after = self.after(last, cursor);
         let both = after.load(Relaxed);
         if both as u32 != id.0 {
             after.store(both << 32 | u64::from(id.0), Relaxed);
         }
-        let trace = self.trace(id);
-        if trace.is_of(id, wanted) {
-            return;
-        }
-        if trace.is_used.load(Relaxed) != 0 {
-            // It has another chance.
-            trace.is_used.store(0, Relaxed);
-        } else if record.spend() {
-            trace.write(id, memo, rules, wanted);
+        let Some(stored) = depot::stored(id) else { return };
+        let stamp = stored.stamp.load(Relaxed) >> LEN_BITS << LEN_BITS;
+        if [State::Written, State::Unusual].iter().all(|&state| stamp != wanted.stamp(state)) {
+            write(&stored, memo, rules, wanted);
         }
     }
 }
 
-impl Trace {
-    /// Whether it is that of the stack of number `id`, for what is wanted.
-    #[inline(always)]
-    fn is_of(&self, id: StackId, wanted: Wanted) -> bool {
-        self.id.load(Relaxed) == id.0
-            && self.epoch.load(Relaxed) == wanted.epoch as u32
-            && self.wanted.load(Relaxed) == wanted.packed()
+/// Whether the stack from `start` on is that of number `id` and has a trace.
+///
+/// # Safety
+/// As for [`is_followed`].
+#[inline(always)]
+unsafe fn leads_to(id: StackId, start: &Start, wanted: Wanted) -> bool {
+    if id == StackId::NONE {
+        return false;
     }
-
-    /// Whether the stack from `cursor` on is that of number `id`, this being its trace.
-    ///
-    /// # Safety
-    /// As for [`Traces::follow`].
-    #[inline(always)]
-    unsafe fn leads_to(&self, id: StackId, cursor: &Cursor, wanted: Wanted) -> bool {
-        let sequence = self.sequence.load(Acquire);
-        let len = self.len.load(Relaxed) as usize;
-        if id == StackId::NONE || !self.is_of(id, wanted) {
-            return false;
-        }
-        // SAFETY: passed on to the caller.
-        if !sequence.is_multiple_of(2) || !unsafe { self.is_followed(cursor, len) } {
-            return false;
-        }
-        // What was read belongs together only if nobody has begun to write meanwhile.
-        fence(Acquire);
-        if self.sequence.load(Relaxed) != sequence {
-            return false;
-        }
-        if self.is_used.load(Relaxed) == 0 {
-            self.is_used.store(1, Relaxed);
-        }
-        true
+    let Some(stored) = depot::stored(id) else { return false };
+    let stamp = stored.stamp.load(Acquire);
+    if stamp >> LEN_BITS << LEN_BITS != wanted.stamp(State::Written) {
+        return false;
     }
+    // SAFETY: passed on to the caller.
+    if !unsafe { is_followed(start, stored.frames, stored.steps) } {
+        return false;
+    }
+    // The steps that were read belong together only if nobody has begun to write meanwhile.
+    fence(Acquire);
+    stored.stamp.load(Relaxed) == stamp
+}
 
-    /// Walks from `cursor` along the first `len` steps; whether every return address is as they say. A function of its
-    /// own, so that nothing but its few values competes for registers.
-    ///
-    /// # Safety
-    /// As for [`Traces::follow`].
-    #[inline(never)]
-    unsafe fn is_followed(&self, cursor: &Cursor, len: usize) -> bool {
-        let (mut pc, mut sp, mut bp) = cursor.registers();
-        let Some((last, steps)) = self.steps.get(..len).and_then(|steps| steps.split_last()) else {
-            return false;
-        };
-        let room = cursor.readable_up_to().wrapping_sub(sp);
-        if self.bytes.load(Relaxed) as usize > room {
+/// Walks from `start` along the steps; whether every return address is as stored. A function of its own, so that nothing
+/// but its few values competes for registers.
+///
+/// # Safety
+/// `start` must hold the registers of a function of this thread that waits for one that runs.
+#[inline(never)]
+unsafe fn is_followed(start: &Start, frames: &[usize], steps: &[AtomicU16]) -> bool {
+    let Start { mut pc, mut sp, mut bp, end } = *start;
+    let Some((&last, inner)) = frames.split_last() else { return false };
+    for (&frame, step) in inner.iter().zip(steps) {
+        let step = Step(step.load(Relaxed));
+        if frame != pc {
             return false;
         }
-        for step in steps {
-            let step = Step(step.load(Relaxed));
-            if !step.is_from(pc) {
+        sp = sp.wrapping_add(step.size());
+        if sp > end {
+            return false;
+        }
+        if step.has_bp() {
+            if bp.wrapping_add(FRAME_POINTER_CFA) != sp {
                 return false;
             }
-            sp = sp.wrapping_add(step.size());
-            if step.has_bp() {
-                if bp.wrapping_add(FRAME_POINTER_CFA) != sp {
-                    return false;
-                }
-                // SAFETY: the frame pointer is that of a frame of the running stack, so it points into that frame, and
-                // to a place below the end that was looked at above.
-                bp = unsafe { stack::load(sp - FRAME_POINTER_CFA) };
-            } else if step.bp_below() != 0 {
-                // SAFETY: the rule of the frame, whose return address has just been compared, says that it lies there.
-                bp = unsafe { stack::load(sp - step.bp_below()) };
-            }
-            // SAFETY: as above, of the frame's return address.
-            pc = unsafe { stack::load(sp - SLOT_BYTES) };
+            // SAFETY: the frame pointer is that of a frame of the running stack, so it points into that frame, and
+            // to a place below the end.
+            bp = unsafe { stack::load(sp - FRAME_POINTER_CFA) };
+        } else if step.bp_below() != 0 {
+            // SAFETY: the rule of the frame, whose return address has just been compared, says that it lies there, and
+            // it lies below the end.
+            bp = unsafe { stack::load(sp - step.bp_below()) };
         }
-        Step(last.load(Relaxed)).is_from(pc)
+        // SAFETY: as above, of the frame's return address.
+        pc = unsafe { stack::load(sp - SLOT_BYTES) };
     }
+    last == pc
+}
 
-    /// Writes the steps of the walk that led to `memo`, unless somebody writes already or they are unusual.
-    #[cold]
-    #[inline(never)]
-    fn write(&self, id: StackId, memo: &Memo, rules: &Table, wanted: Wanted) {
-        let start = memo.start();
-        let len = (memo::CAPACITY - start).min(wanted.frames);
-        if len == 0 || len > STEPS {
-            return;
-        }
-        let mut steps = [0; STEPS];
-        for (i, word) in steps[..len].iter_mut().enumerate() {
-            let frame = memo.frame(start + i);
-            let rule = rules.find(frame.pc);
-            let step = if i + 1 < len {
-                Step::new(frame.pc, rule, memo.frame(start + i + 1).sp.wrapping_sub(frame.sp))
-            } else if len == wanted.frames || rule.unpack() == Some(Rule::Outermost) {
-                Step::last(frame.pc)
-            } else {
-                None
-            };
-            let Some(step) = step else { return };
-            *word = step.0;
-        }
-        let bytes = memo.frame(start + len - 1).sp - memo.frame(start).sp;
-        let before = self.sequence.load(Relaxed);
-        if !before.is_multiple_of(2)
-            || self.sequence.compare_exchange(before, before + 1, Acquire, Relaxed).is_err()
-        {
-            return;
-        }
-        // Nobody may see what follows without the odd number.
-        fence(Release);
-        self.id.store(id.0, Relaxed);
-        self.epoch.store(wanted.epoch as u32, Relaxed);
-        self.wanted.store(wanted.packed(), Relaxed);
-        self.len.store(len as u32, Relaxed);
-        self.bytes.store(bytes as u32, Relaxed);
-        for (place, word) in self.steps.iter().zip(&steps[..len]) {
-            place.store(*word, Relaxed);
-        }
-        self.sequence.store(before.wrapping_add(2), Release);
+/// Writes the steps of the walk that led to `memo`, unless somebody writes already.
+#[cold]
+#[inline(never)]
+fn write(stored: &Stored, memo: &Memo, rules: &Table, wanted: Wanted) {
+    let before = stored.stamp.load(Relaxed);
+    let len = before % (1 << LEN_BITS);
+    let is_being_written = before >> 24 & 0xff == State::Writing as u64;
+    let stamp = |state| wanted.stamp(state) | len;
+    if is_being_written
+        || stored.stamp.compare_exchange(before, stamp(State::Writing), Acquire, Relaxed).is_err()
+    {
+        return;
     }
+    // Nobody may see what follows without that stamp.
+    fence(Release);
+    let state = match write_steps(stored, memo, rules, wanted) {
+        Some(()) => State::Written,
+        None => State::Unusual,
+    };
+    stored.stamp.store(stamp(state), Release);
+}
+
+/// `None` if a frame is unusual.
+fn write_steps(stored: &Stored, memo: &Memo, rules: &Table, wanted: Wanted) -> Option<()> {
+    let start = memo.start() + SKIPPED;
+    for (i, (&pc, place)) in stored.frames.iter().zip(stored.steps).enumerate() {
+        let rule = rules.find(pc);
+        let (number, next) = (start + i, start + i + 1);
+        let step = if i + 1 < stored.frames.len() {
+            Step::new(rule, memo.frame(next).sp.wrapping_sub(memo.frame(number).sp))?
+        } else if stored.frames.len() == wanted.depth || rule.unpack() == Some(Rule::Outermost) {
+            Step::LAST
+        } else {
+            return None;
+        };
+        place.store(step.0, Relaxed);
+    }
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PC: usize = 0x7fff_1234_5678;
-
     fn step(base: Base, cfa: u32, bp_below: u32, size: usize) -> Option<Step> {
-        Step::new(PC, Packed::new(Rule::Frame { base, cfa, bp_below }), size)
+        Step::new(Packed::new(Rule::Frame { base, cfa, bp_below }), size)
     }
 
     #[test]
     fn steps_say_what_the_rule_did() {
         let plain = step(Base::Sp, 96, 24, 96).unwrap();
-        assert!(plain.is_from(PC) && !plain.is_from(PC + 1) && !plain.is_from(PC ^ 1 << 46));
         assert_eq!((plain.has_bp(), plain.bp_below(), plain.size()), (false, 24, 96));
-        let largest = step(Base::Sp, 32760, 120, 32760).unwrap();
-        assert_eq!((largest.has_bp(), largest.bp_below(), largest.size()), (false, 120, 32760));
+        let largest = step(Base::Sp, 16376, 120, 16376).unwrap();
+        assert_eq!((largest.has_bp(), largest.bp_below(), largest.size()), (false, 120, 16376));
         let framed = step(Base::Bp, 16, 16, 48).unwrap();
-        assert_eq!((framed.is_from(PC), framed.has_bp(), framed.size()), (true, true, 48));
-        assert!(Step::last(PC).unwrap().is_from(PC));
+        assert_eq!((framed.has_bp(), framed.size()), (true, 48));
     }
 
     #[test]
     fn what_a_step_cannot_say_has_none() {
         for unusual in [
             step(Base::Sp, 96, 24, 88),
-            step(Base::Sp, 32768, 0, 32768),
+            step(Base::Sp, 16384, 0, 16384),
             step(Base::Sp, 256, 128, 256),
             step(Base::Bp, 24, 16, 48),
             step(Base::Bp, 16, 0, 48),
             step(Base::Bp, 16, 16, 20),
-            Step::new(PC, Packed::new(Rule::Signal), 48),
-            Step::new(PC | 1 << 47, Packed::FRAME_POINTER, 48),
-            Step::last(1 << 47),
+            Step::new(Packed::new(Rule::Signal), 48),
         ] {
             assert!(unusual.is_none());
         }
     }
 
     #[test]
-    fn a_thread_that_follows_nothing_pauses_and_runs_out_of_credit() {
+    fn a_thread_that_follows_nothing_pauses() {
         let mut record = Record::NEW;
-        let written = (0..64 * 64).filter(|_| {
-            record.note_walked();
-            record.spend()
-        });
-        assert_eq!(written.count(), 64 + 63);
-        record.note_followed();
         for _ in 0..Record::PATIENCE {
             assert!(record.is_worth_trying());
             record.note_walked();

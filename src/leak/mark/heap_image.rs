@@ -171,7 +171,7 @@ impl HeapImage {
 fn note_of(record: &Record) -> Note {
     Note {
         requested: record.requested(),
-        stack: record.stack.load(Relaxed),
+        stack: record.stack(),
         noscan: record.has(tracking::NOSCAN),
         ignored: record.has(tracking::IGNORED),
         reported: record.has(tracking::REPORTED),

@@ -22,7 +22,7 @@ fn record(library: &Library, sequence: &[(&str, i32)], rounds: usize) {
 }
 
 /// Checks that at least `least` stacks, of these and other threads, are followed while `record` runs: in one of many
-/// tries, since tests have room for few traces, which other threads replace.
+/// tries, since other tests make walks forget their rules.
 fn assert_followed(least: usize, record: impl Fn()) {
     let follows = |_| {
         let before = FOLLOWED.get();
@@ -66,6 +66,13 @@ fn among_frames_without_trace() {
     });
 }
 
+/// A cycle of many stacks, each of which the one before leads to.
+#[test]
+fn of_more_stacks_than_pairs_of_successors() {
+    let sequence: Vec<_> = (1..=24).flat_map(|depth| [("plain", depth), ("registers", depth)]).collect();
+    assert_followed(300, || record(c_frames(), &sequence, 10));
+}
+
 /// Traces that end before the stack does.
 #[test]
 fn of_the_innermost_frames_only() {
@@ -91,7 +98,7 @@ fn of_the_innermost_frames_only() {
     });
 }
 
-/// Threads share traces, and replace each other's: tests have room for few.
+/// Threads share traces, and what comes after a stack.
 #[test]
 fn by_many_threads_with_many_stacks() {
     prepare();
