@@ -359,7 +359,7 @@ def markdown(result):
         bar(worst_stack, 1, "no slower than LeakSanitizer; the worst ratio"),
         "## Memory",
         table(["block", "resident bytes more for each block"], [[r["block"], number(r["bytes"], 1)] for r in result["memory"]]),
-        bar(worst_memory, 16.5, "16 bytes for each object, and the stacks"),
+        bar(worst_memory, 16, "16 bytes for each object, and the stacks"),
     ]
     return "\n\n".join(parts) + "\n"
 

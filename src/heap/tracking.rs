@@ -15,7 +15,7 @@ use crate::base::Addr;
 use crate::sync::{Mutex, Rank};
 use crate::sys::memory;
 use core::sync::atomic::{
-    AtomicU64, AtomicUsize,
+    AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -50,9 +50,6 @@ pub(crate) const REPORTED: u64 = 1 << 52;
 pub(crate) const LOST: u64 = 1 << 53;
 const GENERATION_SHIFT: u32 = 54;
 const GENERATION_BITS: u32 = u64::BITS - GENERATION_SHIFT;
-/// After so many checks [`forget_lost`] has to look for what was found lost long ago.
-pub(crate) const GENERATIONS: u32 = 1 << (GENERATION_BITS - 1);
-
 /// A record's contents.
 #[derive(Clone, Copy)]
 struct Word(u64);
@@ -69,7 +66,7 @@ impl Word {
 
     /// Checks from the word's generation to check `number`, of those that can be told apart.
     fn age(self, number: u32) -> u32 {
-        number.wrapping_sub(self.generation()) % (1 << GENERATION_BITS)
+        number.wrapping_sub(self.generation()) % GENERATIONS
     }
 }
 
@@ -104,13 +101,13 @@ impl Record {
 
     /// Notes that check `number` found the object lost.
     pub(crate) fn note_lost(&self, number: u32) {
-        let lost = |word| (word & LIVE != 0).then(|| Word(word).of_generation(number).0 | LOST);
-        let _ = self.0.fetch_update(Relaxed, Relaxed, lost);
+        self.update(|word| Word(word).of_generation(number).0 | LOST);
     }
 
     /// Whether the check before check `number` found the object lost.
     pub(crate) fn lost_before(&self, number: u32) -> bool {
-        self.has(LOST) && Word(self.word()).age(number) == 1
+        let word = self.word();
+        word & LOST != 0 && Word(word).age(number) == 1
     }
 
     /// Notes that the program gets the object.
@@ -139,22 +136,44 @@ impl Record {
         unsafe { &*second.ptr::<AtomicU64>() }
     }
 
-    /// Sets a flag of a live object.
+    /// Sets a flag, if the program has the object: the words of others may be no records any more.
     pub(crate) fn add(&self, flag: u64) {
-        self.0.fetch_or(flag, Relaxed);
+        self.update(|word| word | flag);
+    }
+
+    /// Forgets that the object was found lost, if that was not by check `number` or the one before.
+    fn forget_lost(&self, number: u32) {
+        let is_old = |word| word & LOST != 0 && Word(word).age(number) > 1;
+        self.update(|word| if is_old(word) { word & !LOST } else { word });
+    }
+
+    /// Changes the record of a live object.
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        let _ = self.0.fetch_update(Release, Relaxed, |word| (word & LIVE != 0).then(|| change(word)));
     }
 }
 
-/// Forgets of all objects what was found lost before the last check, `number`: of those of [`GENERATIONS`] checks ago
-/// it would seem to have been found by the last one.
-pub(crate) fn forget_lost(number: u32) {
-    pages::for_each_span(|span| {
-        for record in records(span) {
-            let forget = |word| (word & LOST != 0 && Word(word).age(number) > 1).then_some(word & !LOST);
-            let _ = record.0.fetch_update(Relaxed, Relaxed, forget);
-        }
-    });
+/// Before check `number` + 1: forgets of all objects what was found lost before the last check, if that was not done in
+/// the last [`FORGET_AFTER`] checks. Of what was found lost [`GENERATIONS`] checks before the last one, it would seem that
+/// the last one had found it.
+///
+/// # Safety
+/// The caller must hold the heap's locks, by [`super::fork::prepare`], so that no span comes or goes, and have called
+/// [`pages::note_top`].
+pub(crate) unsafe fn forget_lost_if_due(number: u32) {
+    static DONE_AT: AtomicU32 = AtomicU32::new(0);
+    if number.wrapping_sub(DONE_AT.load(Relaxed)) >= FORGET_AFTER {
+        DONE_AT.store(number, Relaxed);
+        pages::for_each_span_unlocked(|span| {
+            records(span).iter().for_each(|record| record.forget_lost(number))
+        });
+    }
 }
+
+/// Generations that can be told apart.
+const GENERATIONS: u32 = 1 << GENERATION_BITS;
+/// Checks between two calls that find everything young enough.
+const FORGET_AFTER: u32 = GENERATIONS / 2;
 
 /// What the leak checker adds to an allocation of so many bytes.
 pub(crate) struct Captured {
@@ -249,9 +268,8 @@ pub(super) fn note_free(object: Addr, operation: Operation) {
 /// Notes a new size of an object that stays where it is.
 pub(super) fn note_resize(object: Addr, bytes: usize) {
     if let Some(record) = find(object) {
-        let stack = u64::from(capture(bytes).stack);
-        let kept = record.word() & !(STACK_MASK | (LARGE_SIZE << SIZE_SHIFT));
-        record.0.store(kept | stack | record.note_size(bytes), Release);
+        let noted = u64::from(capture(bytes).stack) | record.note_size(bytes);
+        record.update(|word| word & !(STACK_MASK | (LARGE_SIZE << SIZE_SHIFT)) | noted);
     }
 }
 
@@ -320,11 +338,11 @@ struct Arrays {
     fresh_end: Addr,
 }
 
-/// Lengths 1, 2, … 1024.
+/// Lengths 1, 2, … 1024; the first is not asked for.
 const SIZES: usize = 11;
 /// Bytes asked of the kernel at once.
 const BLOCK_BYTES: usize = 16 << 20;
-/// Most blocks: 64 GiB of records, for eight billion objects.
+/// Most blocks: 64 GiB of records, for eight billion small objects.
 const MAX_BLOCKS: usize = 4096;
 /// Where the blocks are.
 static BLOCKS: [AtomicUsize; MAX_BLOCKS] = [const { AtomicUsize::new(0) }; MAX_BLOCKS];
@@ -446,14 +464,40 @@ mod tests {
         record.note_lost(6);
         assert!(!record.has(LOST), "nobody has the object");
         record.fill(100, false);
-        for number in [7, (1 << GENERATION_BITS) - 1, 1 << GENERATION_BITS, u32::MAX] {
+        for number in [7, GENERATIONS - 1, GENERATIONS, u32::MAX] {
             record.note_lost(number);
             assert!(record.lost_before(number.wrapping_add(1)));
             assert!(!record.lost_before(number) && !record.lost_before(number.wrapping_add(2)));
-            assert!(!record.lost_before(number.wrapping_add(GENERATIONS)));
             assert_eq!(record.requested(), 100);
         }
         record.fill(100, false);
         assert!(!record.has(LOST));
+    }
+
+    #[test]
+    fn what_was_lost_long_ago_is_forgotten_before_it_seems_new() {
+        for found_at in [5, FORGET_AFTER - 1, FORGET_AFTER, GENERATIONS + 3] {
+            let [record, _] = alone();
+            record.fill(100, false);
+            record.note_lost(found_at);
+            record.forget_lost(found_at);
+            record.forget_lost(found_at + 1);
+            assert!(record.lost_before(found_at + 1), "of the last two checks nothing is forgotten");
+            assert!(record.lost_before(found_at + 1 + GENERATIONS), "else it would seem so");
+            // Some check is the first to look again, at the latest after so many.
+            record.forget_lost(found_at + 2 + FORGET_AFTER);
+            assert!(!record.lost_before(found_at + 1 + GENERATIONS) && record.is_live());
+            assert_eq!(record.requested(), 100);
+        }
+    }
+
+    #[test]
+    fn the_record_of_no_object_stays_as_it_is() {
+        let [record, _] = alone();
+        record.0.store(0x7fff_1234_5678, Relaxed);
+        record.add(REPORTED | IGNORED);
+        record.note_lost(3);
+        record.forget_lost(9);
+        assert_eq!(record.word(), 0x7fff_1234_5678, "a word that chains free arrays");
     }
 }

@@ -182,6 +182,8 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
     let lost_list = LostList::new();
     let kept = Kept { trigger, lost_list: &lost_list, stale };
     let signals = lock_heap();
+    // SAFETY: the heap's locks are held.
+    unsafe { tracking::forget_lost_if_due(generation()) };
     let world = match stop_world::stop(&stop_options(caller)) {
         Ok(world) => world,
         Err(error) => {
@@ -492,9 +494,6 @@ impl Drop for LostList {
 /// What is lost stays as it is: the program can't reach it to free it.
 fn remember(result: &Result, list: &LostList) -> usize {
     let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on();
-    if reclaim && generation().is_multiple_of(tracking::GENERATIONS) {
-        tracking::forget_lost(generation());
-    }
     let mut freed = 0;
     for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };

@@ -19,8 +19,10 @@
 
 use crate::base::Addr;
 use crate::sys::memory::{Access, map, unmap};
+#[cfg(target_arch = "x86_64")]
+use core::sync::atomic::AtomicU16;
 use core::sync::atomic::{
-    AtomicU16, AtomicU64, AtomicUsize,
+    AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -36,7 +38,7 @@ impl StackId {
 
 /// Bytes per word of storage.
 const WORD_BYTES: usize = size_of::<u64>();
-/// Log2 of the words in a chunk: 1 MiB, some ten thousand stacks, per system call.
+/// Log2 of the words in a chunk: 1 MiB, some four thousand stacks of two dozen frames, per system call.
 const CHUNK_SHIFT: usize = 17;
 const CHUNK_WORDS: usize = 1 << CHUNK_SHIFT;
 const CHUNK_BYTES: usize = CHUNK_WORDS * WORD_BYTES;

@@ -223,9 +223,6 @@ impl Memos {
         // process's value exists in that one only.
         let memo = unsafe { &mut *memo };
         if old != 0 || (memo.epoch, memo.thread) != (epoch, thread) {
-            if memo.thread == 0 {
-                memo.traces = Record::NEW;
-            }
             (memo.epoch, memo.thread, memo.last_id) = (epoch, thread, StackId::NONE);
             memo.clear();
         }

@@ -22,6 +22,7 @@ use super::{
     history, maps,
     table::Table,
 };
+use crate::base::Addr;
 use crate::sync::{Mutex, Rank};
 use crate::sys::probe;
 use core::sync::atomic::{
@@ -51,7 +52,10 @@ static PROGRAM: AtomicUsize = AtomicUsize::new(0);
 /// The dynamic linker's record of the program, 0 if it is not found.
 static PROGRAM_MAP: AtomicUsize = AtomicUsize::new(0);
 
-/// Finds out which way modules are found. Before it is called, `/proc/self/maps` is read.
+/// The dynamic linker's records of the modules that were loaded at the start, the program first: these stay.
+static INITIAL: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+
+/// Finds out which way modules are found, and which of them stay. Before it is called, `/proc/self/maps` is read.
 pub(super) fn init() {
     FINDER.store(dl_find_object_address(), Relaxed);
     // SAFETY: both read the auxiliary vector, which needs neither locks nor memory.
@@ -61,7 +65,30 @@ pub(super) fn init() {
     if program != 0 && unsafe { Image::at(program) }.is_some() {
         PROGRAM_MAP.store(link_map_at(entry as usize).unwrap_or(0), Relaxed);
         PROGRAM.store(program, Relaxed);
+        note_initial();
     }
+}
+
+/// Notes the modules of the dynamic linker's chain, which has only those of the start as long as nobody has called
+/// `dlopen`. The first captures are made before the program's own code runs.
+fn note_initial() {
+    /// Where `struct link_map` of <link.h> has the next one.
+    const NEXT_AT: usize = 24;
+    let mut link_map = PROGRAM_MAP.load(Relaxed);
+    for place in &INITIAL {
+        if link_map == 0 {
+            return;
+        }
+        place.store(link_map, Relaxed);
+        // SAFETY: a record of the chain, whose public part this is; those of loaded modules stay.
+        link_map = unsafe { Addr(link_map + NEXT_AT).ptr::<usize>().read() };
+    }
+}
+
+/// Whether the module of this record can't be unloaded.
+fn stays(link_map: usize) -> bool {
+    let mut initial = INITIAL.iter().map(|place| place.load(Relaxed)).take_while(|&initial| initial != 0);
+    initial.any(|initial| initial == link_map)
 }
 
 /// How modules are found, in words.
@@ -89,7 +116,7 @@ struct Found([usize; 16]);
 
 fn find_by(finder: usize, address: usize) -> Option<Module> {
     let Found([_, start, end, link_map, eh_frame_hdr, ..]) = look_up(finder, address)?;
-    let words = first_words(start, is_noted(start, end, eh_frame_hdr))?;
+    let words = first_words(start, is_noted(start, end, eh_frame_hdr) && stays(link_map))?;
     if words[0] as u32 != ELF_MAGIC && link_map != 0 && link_map == PROGRAM_MAP.load(Relaxed) {
         let header = PROGRAM.load(Relaxed);
         let words = first_words(header, header != 0)?;
@@ -172,16 +199,16 @@ impl Module {
 /// Words of a module that make its identity: headers and build id lie in the first kilobyte.
 const IDENTITY_WORDS: usize = 1024 / size_of::<u64>();
 
-/// The first kilobyte of the page that a module begins in. The kernel is asked whether it can be read, unless it
-/// `was_readable` when code of this module was met before: a module keeps its headers for as long as its code runs, and
-/// every new stack asks for all of its modules.
-fn first_words(start: usize, was_readable: bool) -> Option<&'static [u64; IDENTITY_WORDS]> {
+/// The first kilobyte of the page that a module begins in. The kernel is asked whether it can be read, unless that is
+/// known of a module that stays: every new stack asks for all of its modules.
+fn first_words(start: usize, is_readable: bool) -> Option<&'static [u64; IDENTITY_WORDS]> {
     let page = start & !(elf::PAGE_BYTES - 1);
-    if !was_readable && !probe::is_readable(page) {
+    if !is_readable && !probe::is_readable(page) {
         return None;
     }
     // SAFETY: modules are mapped by pages, so the kilobyte can be read if its first word can. The module
-    // is in use, hence stays mapped, or at least was a moment ago; nobody writes to its headers.
+    // is in use, hence stays mapped, or at least was a moment ago; nobody writes to its headers. Of one that stays the
+    // page was found readable when it was noted.
     Some(unsafe { &*core::ptr::with_exposed_provenance(page) })
 }
 

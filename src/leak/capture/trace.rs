@@ -73,7 +73,9 @@ impl Step {
         let fits = size.is_multiple_of(SLOT_BYTES)
             && slots != 0
             && slots < 1 << SIZE_BITS
-            && below < 1 << BELOW_BITS;
+            && below < 1 << BELOW_BITS
+            && below <= slots
+            && (has_bp == 0 || size >= FRAME_POINTER_CFA);
         fits.then_some(Self(has_bp | (below << BELOW_SHIFT) as u16 | (slots << SIZE_SHIFT) as u16))
     }
 
@@ -136,7 +138,7 @@ pub(super) struct Wanted {
     pub(super) epoch: usize,
 }
 
-/// How well traces serve a thread.
+/// How well traces serve a thread. All zeros is where it begins.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     /// Walks since a trace was followed.
@@ -144,8 +146,6 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Where a thread begins.
-    pub(super) const NEW: Self = Self { misses: 0 };
     /// After so many walks without a trace only one in [`Self::PAUSE`] looks for one.
     const PATIENCE: u32 = 32;
     const PAUSE: u32 = 8;
@@ -299,6 +299,8 @@ unsafe fn leads_to(id: StackId, start: &Start, wanted: Wanted) -> bool {
         return false;
     }
     let Some(stored) = depot::stored(id) else { return false };
+    // Who wrote that there are steps had found the stack in the depot. So whoever sees it sees the frames, too, however
+    // the number came here.
     let stamp = stored.stamp.load(Acquire);
     if stamp >> LEN_BITS << LEN_BITS != wanted.stamp(State::Written) {
         return false;
@@ -307,13 +309,18 @@ unsafe fn leads_to(id: StackId, start: &Start, wanted: Wanted) -> bool {
     if !unsafe { is_followed(start, stored.frames, stored.steps) } {
         return false;
     }
-    // The steps that were read belong together only if nobody has begun to write meanwhile.
+    // The steps that were read belong together only if nobody has begun to write meanwhile. (Two others may have written
+    // and the second one the same stamp; then they are right as far as rules are, see `is_followed`.)
     fence(Acquire);
     stored.stamp.load(Relaxed) == stamp
 }
 
 /// Walks from `start` along the steps; whether every return address is as stored. A function of its own, so that nothing
 /// but its few values competes for registers.
+///
+/// Somebody may write other steps meanwhile, for rules of other modules at the same addresses. Each single one is then that
+/// of its return address by the rules of one time or the other, and the frames never change. What is read lies between
+/// the first frame's return address and the end that is proven readable whatever the steps are.
 ///
 /// # Safety
 /// `start` must hold the registers of a function of this thread that waits for one that runs.
@@ -334,15 +341,14 @@ unsafe fn is_followed(start: &Start, frames: &[usize], steps: &[AtomicU16]) -> b
             if bp.wrapping_add(FRAME_POINTER_CFA) != sp {
                 return false;
             }
-            // SAFETY: the frame pointer is that of a frame of the running stack, so it points into that frame, and
-            // to a place below the end.
+            // SAFETY: a frame with a frame pointer has two words at least, so that this one lies at or above the start's
+            // return address, and below the end.
             bp = unsafe { stack::load(sp - FRAME_POINTER_CFA) };
         } else if step.bp_below() != 0 {
-            // SAFETY: the rule of the frame, whose return address has just been compared, says that it lies there, and
-            // it lies below the end.
+            // SAFETY: it lies in the frame, by `Step::new`, and so above the start and below the end.
             bp = unsafe { stack::load(sp - step.bp_below()) };
         }
-        // SAFETY: as above, of the frame's return address.
+        // SAFETY: this word ends a frame, or the start's own if a step of no bytes stood here for a moment; below the end.
         pc = unsafe { stack::load(sp - SLOT_BYTES) };
     }
     last == pc
@@ -363,29 +369,30 @@ fn write(stored: &Stored, memo: &Memo, rules: &Table, wanted: Wanted) {
     }
     // Nobody may see what follows without that stamp.
     fence(Release);
-    let state = match write_steps(stored, memo, rules, wanted) {
-        Some(()) => State::Written,
-        None => State::Unusual,
+    let after = match write_steps(stored, memo, rules, wanted) {
+        Ok(()) => stamp(State::Written),
+        Err(Packed::NONE) => len,
+        Err(_) => stamp(State::Unusual),
     };
-    stored.stamp.store(stamp(state), Release);
+    stored.stamp.store(after, Release);
 }
 
-/// `None` if a frame is unusual.
-fn write_steps(stored: &Stored, memo: &Memo, rules: &Table, wanted: Wanted) -> Option<()> {
+/// The rule of a frame without a step; none if it has been forgotten since the walk.
+fn write_steps(stored: &Stored, memo: &Memo, rules: &Table, wanted: Wanted) -> Result<(), Packed> {
     let start = memo.start() + SKIPPED;
     for (i, (&pc, place)) in stored.frames.iter().zip(stored.steps).enumerate() {
         let rule = rules.find(pc);
         let (number, next) = (start + i, start + i + 1);
         let step = if i + 1 < stored.frames.len() {
-            Step::new(rule, memo.frame(next).sp.wrapping_sub(memo.frame(number).sp))?
+            Step::new(rule, memo.frame(next).sp.wrapping_sub(memo.frame(number).sp)).ok_or(rule)?
         } else if stored.frames.len() == wanted.depth || rule.unpack() == Some(Rule::Outermost) {
             Step::LAST
         } else {
-            return None;
+            return Err(rule);
         };
         place.store(step.0, Relaxed);
     }
-    Some(())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -415,6 +422,8 @@ mod tests {
             step(Base::Bp, 24, 16, 48),
             step(Base::Bp, 16, 0, 48),
             step(Base::Bp, 16, 16, 20),
+            step(Base::Bp, 16, 16, 8),
+            step(Base::Sp, 8, 16, 8),
             Step::new(Packed::new(Rule::Signal), 48),
         ] {
             assert!(unusual.is_none());
@@ -423,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_follows_nothing_pauses() {
-        let mut record = Record::NEW;
+        let mut record = Record { misses: 0 };
         for _ in 0..Record::PATIENCE {
             assert!(record.is_worth_trying());
             record.note_walked();
