@@ -18,7 +18,9 @@ lib: deps-cc
 	ln -sf libbesom.so $(LIB).0
 
 # What programs linked with it look for at run time is the library's name with its version.
-install: lib
+# Builds nothing, so that root need not have cargo.
+install:
+	@test -e $(LIB) || { echo "install: there is no $(LIB): run make first" >&2; exit 1; }
 	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libbesom.so.0
 	ln -sf libbesom.so.0 $(DESTDIR)$(PREFIX)/lib/libbesom.so
 	install -D -m 644 $(LIB:.so=.a) $(DESTDIR)$(PREFIX)/lib/libbesom.a

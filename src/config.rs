@@ -11,6 +11,7 @@ mod values;
 
 use crate::sys::{auxv, message::say};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use values::SIGNALS;
 pub(crate) use values::Values;
 
 /// How an option's value is written.
@@ -30,6 +31,8 @@ pub(crate) enum Unit {
     Milliseconds,
     /// A share of a hundred; may be more.
     Percent,
+    /// A signal's number, or its name with or without `SIG`.
+    Signal,
     /// One of these words, kept as its index.
     Word(Words),
     /// Text, kept in a copy.
@@ -142,13 +145,13 @@ options! {
     UseUnaligned "use_unaligned" = "0", Unit::Flag, "pointers at addresses that are no multiple of 8 count too";
     LeakAtExit "leak_at_exit" = "1", Unit::Flag, "check when the program ends";
     CheckOnQuickExit "check_on__exit" = "0", Unit::Flag, "check also when the program ends by _exit";
-    LeakSignal "leak_signal" = "0", Unit::Count, in Values::Signal, "number of a signal that starts a check; 0 is none";
+    LeakSignal "leak_signal" = "0", Unit::Signal, in Values::Signal, "a signal that starts a check; 0 is none";
     LeakInterval "leak_interval" = "0", Unit::Seconds, in Values::Between(0, MOST_SECONDS), "check this often; 0 is never";
     LeakGrowth "leak_growth" = "0", Unit::Percent, "check when the live heap has grown by this much since the last check; 0 is never";
     OnlyNew "leak_new" = "0", Unit::Flag, "checks report only what none before them has";
     Reclaim "reclaim" = "0", Unit::Flag, "free what two checks running found lost: unsafe for programs that hide pointers";
     Trace "trace" = "0", Unit::Flag, "a line on standard error for every check, with the times of its phases";
-    StackDepth "stack_depth" = "30", Unit::Count, in Values::Between(1, 128), "frames kept of the stack that allocates an object, 1 to 128";
+    StackDepth "stack_depth" = "30", Unit::Count, in Values::Between(1, 128), "frames kept of the stack that allocates an object";
     LeakWorkers "leak_workers" = "0", Unit::Count, in Values::Between(0, 64), "threads that mark; 0 takes one for each CPU, up to 8";
     StopTimeout "stop_timeout" = "1000", Unit::Milliseconds, in Values::Between(0, 1000 * MOST_SECONDS), "how long to wait for all threads to stop";
     Verbosity "verbosity" = "0", Unit::Count, "1 says more: a report also if nothing is lost, unknown keys in LSAN_OPTIONS";
@@ -263,6 +266,7 @@ const fn number_of(text: &str, unit: Unit) -> usize {
 const fn parse(text: &[u8], unit: Unit) -> Option<usize> {
     match unit {
         Unit::Word(words) => index_of(text, words.list().as_bytes()),
+        Unit::Signal if !text.is_empty() && text[0].is_ascii_uppercase() => signal_named(text),
         Unit::BytesOrAuto if equal(text, b"auto") => Some(AUTO),
         _ => {
             let Some((number, digits)) = parse_digits(text) else { return None };
@@ -277,6 +281,18 @@ const fn parse(text: &[u8], unit: Unit) -> Option<usize> {
                 _ => None,
             }
         }
+    }
+}
+
+/// The number of the signal of this name.
+const fn signal_named(name: &[u8]) -> Option<usize> {
+    let name = match name {
+        [b'S', b'I', b'G', rest @ ..] => rest,
+        name => name,
+    };
+    match index_of(name, SIGNALS.as_bytes()) {
+        Some(index) => Some(index + 1),
+        None => None,
     }
 }
 
@@ -356,6 +372,7 @@ pub(crate) fn init() {
     }
     if let Some(text) = environment::variable(&VARIABLE) {
         read(text);
+        say_what_needs_leak();
     }
     if is_on(Key::Help) {
         print_help();
@@ -372,6 +389,15 @@ pub(crate) fn read(text: &'static [u8]) {
             Some(i) => assign(i, value),
             None => say!("BESOM_OPTIONS: unknown option '{}' (help=1 lists them)", Ascii(name)),
         }
+    }
+}
+
+/// Says that an option of the leak finder does nothing, if it is off and nobody has turned it off.
+fn say_what_needs_leak() {
+    let first = Key::DetectLeaks as usize + 1;
+    let given = GIVEN[first..].iter().position(|given| given.load(Relaxed));
+    if let Some(at) = given.filter(|_| !is_given(Key::Leak)) {
+        say!("BESOM_OPTIONS: {} does nothing without leak=1", info(first + at).name);
     }
 }
 
@@ -399,7 +425,8 @@ fn assign(i: usize, value: &'static [u8]) {
 fn print_help() {
     say!("options in BESOM_OPTIONS=key=value:key=value");
     for option in table() {
-        say!("  {}={}  {}: {}", option.name, option.default, option.unit, option.meaning);
+        let OptionInfo { name, default, unit, values, meaning } = option;
+        say!("  {name}={default}  {unit}{values}: {meaning}");
     }
 }
 
@@ -413,6 +440,7 @@ impl core::fmt::Display for Unit {
             Self::Seconds => f.write_str("seconds"),
             Self::Milliseconds => f.write_str("milliseconds"),
             Self::Percent => f.write_str("percent"),
+            Self::Signal => f.write_str("a signal's name or number"),
             Self::Text => f.write_str("text"),
             Self::Word(words) => {
                 let count = words.list().split(' ').count();
@@ -460,6 +488,13 @@ mod tests {
         assert_eq!(parse(b"auto", Unit::Bytes), None);
         assert_eq!(parse(b"always", Key::Thp.info().unit), Some(2));
         assert_eq!(parse(b"", Unit::Count), None);
+        let signals = [&b"USR2"[..], b"SIGUSR2", b"12", b"HUP", b"SYS"].map(|text| parse(text, Unit::Signal));
+        assert_eq!(signals, [12, 12, 12, 1, 31].map(Some));
+        assert!(
+            [&b""[..], b"SIG", b"USR", b"usr2", b"12x"]
+                .iter()
+                .all(|text| parse(text, Unit::Signal).is_none())
+        );
     }
 
     #[test]

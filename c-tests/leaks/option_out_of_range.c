@@ -6,8 +6,8 @@
 // expect-stderr-has: besom: BESOM_OPTIONS: bad value '256' for exitcode: a number from 0 to 255
 // expect-stderr-has: besom: BESOM_OPTIONS: bad value '0' for stack_depth: a number from 1 to 128
 // expect-stderr-has: besom: BESOM_OPTIONS: bad value '129' for stack_depth: a number from 1 to 128
-// expect-stderr-has: besom: BESOM_OPTIONS: bad value '11' for leak_signal: a number, 0 or a signal that can be handled and is no fault's
-// expect-stderr-has: besom: BESOM_OPTIONS: bad value '9' for leak_signal: a number, 0 or a signal that can be handled and is no fault's
+// expect-stderr-has: besom: BESOM_OPTIONS: bad value '11' for leak_signal: a signal's name or number that can be handled and is no fault's, or 0
+// expect-stderr-has: besom: BESOM_OPTIONS: bad value '9' for leak_signal: a signal's name or number that can be handled and is no fault's, or 0
 // expect-stderr-has: besom: BESOM_OPTIONS: bad value '65' for leak_workers: a number from 0 to 64
 // expect-stderr-has: besom: LSAN_OPTIONS: bad value '999' for exitcode: a number from 0 to 255
 // expect-stderr-has: besom: LSAN_OPTIONS: bad value '0' for malloc_context_size: a number from 1 to 128

@@ -11,6 +11,9 @@ pub(crate) enum Values {
     Signal,
 }
 
+/// The names of the signals from 1 on, as x86-64 and aarch64 count them.
+pub(super) const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT \
+     STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 /// The highest signal number.
 const LAST_SIGNAL: usize = 64;
 /// The kernel allows no handler for the first two. The next are raised by an instruction, to which a handler that
@@ -51,7 +54,7 @@ impl core::fmt::Display for Values {
         match self {
             Self::Any => Ok(()),
             Self::Between(least, most) => write!(f, " from {least} to {most}"),
-            Self::Signal => f.write_str(", 0 or a signal that can be handled and is no fault's"),
+            Self::Signal => f.write_str(" that can be handled and is no fault's, or 0"),
         }
     }
 }
@@ -86,5 +89,11 @@ mod tests {
         assert!(good.iter().all(|&signal| Values::Signal.has(signal as usize)));
         assert!(bad.iter().all(|&signal| !Values::Signal.has(signal as usize)));
         assert!(!Values::Signal.has(usize::MAX));
+        let numbers =
+            [libc::SIGHUP, libc::SIGKILL, libc::SIGUSR2, libc::SIGCHLD, libc::SIGPROF, libc::SIGSYS];
+        let names = ["HUP", "KILL", "USR2", "CHLD", "PROF", "SYS"];
+        for (number, name) in numbers.into_iter().zip(names) {
+            assert_eq!(SIGNALS.split(' ').nth(number as usize - 1), Some(name));
+        }
     }
 }
