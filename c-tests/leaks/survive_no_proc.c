@@ -4,7 +4,7 @@
 // run:
 // run: no-reading
 // run: in-place
-// expect-stderr-has: besom: not seen: /proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched
+// expect-stderr-has: besom: not seen: /proc/self/maps can't be read: mappings other than stacks and loaded objects were not searched
 // expect-stderr-has: besom: not seen: {seen}
 // expect-stderr-has:   definitely lost: 9 bytes in 1 block
 // expect-stderr-has:   indirectly lost: 0 bytes in 0 blocks
@@ -30,7 +30,7 @@ int main(int count, char **arguments) {
     void *volatile here = make(40);
     if (!reads) here = make_node((struct node *)here);
     lose(9);
-    SAY_TEXT("seen", reads ? "/proc is hidden: threads that libc did not make were not stopped"
+    SAY_TEXT("seen", reads ? "/proc can't be read: threads that libc did not make were not stopped"
                            : "no list of threads could be read: only the calling thread was stopped");
     /* As if it were not mounted. The report has no functions and lines then. */
     const int open[] = {SYS_openat,

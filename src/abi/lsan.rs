@@ -7,7 +7,7 @@ use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::leak::check::{self, Trigger};
 use crate::leak::ignore::{self, Ignored};
-use crate::leak::{self, roots, scope};
+use crate::leak::{self, hooks, roots, scope};
 use crate::sys::message::say;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -54,11 +54,12 @@ pub extern "C" fn __lsan_unregister_root_region(p: *const c_void, size: usize) {
 }
 
 /// The check that belongs to the end of the process, made now: ends the process if something is definitely
-/// or indirectly lost and `exitcode` is not 0. Only the first call checks, and the end does not again.
+/// or indirectly lost and `exitcode` is not 0. Only the first call checks, and the end does not again. Nothing if the
+/// program's `__lsan_is_turned_off` says so.
 #[unsafe(no_mangle)]
 pub extern "C" fn __lsan_do_leak_check() {
     static DONE: AtomicBool = AtomicBool::new(false);
-    if !leak::is_on() || DONE.swap(true, Relaxed) {
+    if !leak::is_on() || DONE.swap(true, Relaxed) || hooks::is_turned_off() {
         return;
     }
     config::set(Key::LeakAtExit, 0);
@@ -72,9 +73,10 @@ pub extern "C" fn __lsan_do_leak_check() {
     }
 }
 
-/// Checks now and reports. 1 if something is definitely or indirectly lost, else 0.
+/// Checks now and reports. 1 if something is definitely or indirectly lost, else 0, also if the program's
+/// `__lsan_is_turned_off` says so.
 #[unsafe(no_mangle)]
 pub extern "C" fn __lsan_do_recoverable_leak_check() -> c_int {
-    let totals = leak::is_on().then(|| check::run(Trigger::Call)).flatten();
+    let totals = (leak::is_on() && !hooks::is_turned_off()).then(|| check::run(Trigger::Call)).flatten();
     totals.is_some_and(|totals| totals.leaked().blocks > 0) as c_int
 }

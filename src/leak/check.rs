@@ -117,6 +117,8 @@ struct Result {
     lost: usize,
     forgotten: usize,
     workers: usize,
+    /// Whether there was something that the check could not look at.
+    is_partial: bool,
     /// Whether the report had anything to say.
     wrote: bool,
     failed: bool,
@@ -406,6 +408,10 @@ fn try_work(
     (result.scanned_bytes, result.workers) = (marker.scanned_bytes(), workers);
     notes.unread |= objects.frozen().has_unread();
     let mut not_seen = not_seen(world, notes);
+    result.is_partial = !not_seen.is_empty();
+    if result.is_partial && config::is_on(Key::Reclaim) {
+        not_seen.push(String::from("what is lost is not freed: what was not seen may lead to it"));
+    }
     not_seen.extend(limits(forgotten));
     result.wrote = write_report(&mut session, totals, &groups, &not_seen);
     times.note(Phase::Report);
@@ -493,7 +499,7 @@ impl Drop for LostList {
 ///
 /// What is lost stays as it is: the program can't reach it to free it.
 fn remember(result: &Result, list: &LostList) -> usize {
-    let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on();
+    let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on() && !result.is_partial;
     let mut freed = 0;
     for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };
@@ -540,19 +546,26 @@ fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_
 fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
     let mut lines = Vec::new();
     for thread in world.threads() {
-        if let How::NotSeen(reason) = thread.how {
-            let mut name = [0; 16];
+        let mut name = [0; 16];
+        let mut named = || {
             let name = stop_world::thread_name(world.process(), thread.tid, &mut name);
-            lines.push(format!("thread {} ({}) {}", thread.tid, config::Ascii(name), reason.text()));
+            format!("thread {} ({})", thread.tid, config::Ascii(name))
+        };
+        match thread.how {
+            How::NotSeen(reason) => lines.push(format!("{} {}", named(), reason.text())),
+            How::Sampled => {
+                lines.push(format!("{} blocks the stop signal: its registers were not searched", named()));
+            }
+            How::Caller | How::Signal => {}
         }
     }
     let source = world.source();
     let said = [
-        (source == Source::Libc, "/proc is hidden: threads that libc did not make were not stopped"),
+        (source == Source::Libc, "/proc can't be read: threads that libc did not make were not stopped"),
         (source == Source::Nothing, "no list of threads could be read: only the calling thread was stopped"),
         (
             notes.no_maps,
-            "/proc/self/maps is hidden: mappings other than stacks and loaded objects were not searched",
+            "/proc/self/maps can't be read: mappings other than stacks and loaded objects were not searched",
         ),
         (
             notes.no_threads,

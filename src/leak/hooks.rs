@@ -28,7 +28,7 @@ macro_rules! address_of_weak {
 }
 
 /// Whether the program turns leak checking off (`__lsan_is_turned_off` returns something but 0). Asked
-/// once, before a check.
+/// before the check at exit and those of LeakSanitizer's interface.
 pub(crate) fn is_turned_off() -> bool {
     let address = address_of_weak!("__lsan_is_turned_off");
     if address == 0 {

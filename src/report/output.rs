@@ -10,8 +10,9 @@
 use crate::config::Ascii;
 use crate::sys::message;
 use crate::sys::{
-    file::File,
+    file::{self, File},
     message::say,
+    signal,
     syscall::{Errno, call},
 };
 use alloc::{ffi::CString, format, vec::Vec};
@@ -80,6 +81,8 @@ impl Output {
         }
         self.open();
         self.has_written = true;
+        // In a copy of the program these signals are ignored; a check in place needs it.
+        let _guard = signal::WriteGuard::new();
         let mut rest = &self.buffer[..];
         while self.error.is_none() && !rest.is_empty() {
             match write(self.fd, rest) {
@@ -100,9 +103,7 @@ impl fmt::Write for Output {
 
 /// Writes some of `bytes`; waits if the descriptor is full and does not block by itself.
 fn write(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
-    let args = [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
-    // SAFETY: the kernel only reads the borrowed bytes.
-    match unsafe { call(libc::SYS_write, args) } {
+    match file::write(fd, bytes) {
         Ok(0) => Err(Errno(libc::EIO)),
         Err(Errno(libc::EINTR)) => Ok(0),
         Err(Errno(libc::EAGAIN)) => wait_until_writable(fd).map(|()| 0),

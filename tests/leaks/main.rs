@@ -73,6 +73,7 @@ programs! {
         check_off
         check_own_malloc
         check_reclaim
+        check_reclaim_partial
         check_signal
         check_summary
         check_thread_blocked
@@ -124,6 +125,7 @@ programs! {
         option_text
         option_text_clean
         option_turned_off
+        option_turned_off_check
         process_daemon
         process_exec
         process_exec_failed
@@ -162,6 +164,7 @@ programs! {
         root_region
         root_registers
         root_registers_off
+        root_registers_blocked
         root_registers_running
         root_registers_vector
         root_result
@@ -171,8 +174,10 @@ programs! {
         root_stack_main
         root_stack_returned
         root_stack_stale
+        root_stack_stale_fixed
         root_stack_thread
         root_stack_tiny
+        root_stack_tiny_used
         root_stacks_off
         root_stream
         root_threads
@@ -195,11 +200,13 @@ programs! {
         survive_huge_mapping
         survive_locks
         survive_no_access_data
+        survive_file_limit
         survive_no_access_heap
         survive_no_access_lost
         survive_no_fork
         survive_no_memory
         survive_no_proc
+        survive_no_reader
         survive_no_reading
         survive_no_reading_in_place
         survive_not_dumpable

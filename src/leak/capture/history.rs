@@ -47,7 +47,7 @@ static MISSED: AtomicUsize = AtomicUsize::new(0);
 /// Where texts are put, and how many bytes are left there.
 static FREE: Text = Text::new();
 const TEXT_BLOCK_BYTES: usize = 64 << 10;
-const MAX_PATH_BYTES: usize = 4096;
+pub(super) const MAX_PATH_BYTES: usize = 4096;
 
 impl Text {
     const fn new() -> Self {
@@ -87,22 +87,22 @@ impl Text {
     }
 }
 
-/// Notes a module in which a frame of the calling thread lies. The caller holds `modules::CHANGES`.
-pub(super) fn add(module: &modules::Module) {
+/// Notes a module in which a frame of the calling thread lies. `path` is room to work in; it comes with the lock of
+/// `modules::CHANGES`, which the caller holds.
+pub(super) fn add(module: &modules::Module, path: &mut [u8; MAX_PATH_BYTES]) {
     let latest = rows().filter(|row| row.overlaps(module)).last();
     if latest.is_some_and(|row| row.is(module)) {
         return;
     }
-    if try_add(module).is_none() {
+    if try_add(module, path).is_none() {
         MISSED.fetch_add(1, Relaxed);
     }
 }
 
-fn try_add(module: &modules::Module) -> Option<()> {
+fn try_add(module: &modules::Module, path: &mut [u8; MAX_PATH_BYTES]) -> Option<()> {
     let number = COUNT.load(Relaxed);
     let row = ROWS.get_or_grow(number).ok().filter(|_| number < MAX_ROWS)?;
-    let mut buffer = [0; MAX_PATH_BYTES];
-    let path = path_of(module.start, &mut buffer);
+    let path = path_of(module.start, path);
     if path.is_empty() {
         // The program itself, or the kernel's pages: never unloaded.
         return Some(());

@@ -236,8 +236,10 @@ struct Slot {
 }
 
 static KNOWN: [Slot; KNOWN_SLOTS] = [const { Slot::new() }; KNOWN_SLOTS];
-/// Held by who changes [`KNOWN`]; only ever tried, never waited for.
-pub(super) static CHANGES: Mutex<()> = Mutex::new(Rank::Leaf, ());
+/// Held by who changes [`KNOWN`]; only ever tried, never waited for. With it goes room for a path, which the stacks of
+/// some threads do not have.
+pub(super) static CHANGES: Mutex<[u8; history::MAX_PATH_BYTES]> =
+    Mutex::new(Rank::Leaf, [0; history::MAX_PATH_BYTES]);
 /// How often all rules were forgotten.
 static EPOCH: AtomicUsize = AtomicUsize::new(0);
 /// Rules were remembered for addresses outside of any module (generated code).
@@ -315,7 +317,7 @@ pub(super) fn note(module: &Module, rules: &Table) -> Noted {
     if is_known(module) {
         return Noted::Yes;
     }
-    let Some(_changes) = CHANGES.try_lock() else { return Noted::Busy };
+    let Some(mut path) = CHANGES.try_lock() else { return Noted::Busy };
     let others = KNOWN.iter().filter(|slot| slot.module().is_some_and(|m| overlap(&m, module)));
     let mut replaced = others.fold(false, |_, slot| {
         slot.free();
@@ -331,7 +333,7 @@ pub(super) fn note(module: &Module, rules: &Table) -> Noted {
         forget_rules(rules);
     }
     slot.set(module);
-    history::add(module);
+    history::add(module, &mut path);
     if replaced { Noted::Replaced } else { Noted::Yes }
 }
 

@@ -55,7 +55,7 @@ mod threads;
 pub(crate) use regions::{register, unregister};
 
 use crate::leak::{
-    capture, depot, glibc,
+    capture, depot, frame, glibc,
     own_memory::{self, Buffer, NoMemory},
     peek,
     stop_world::{Range, StoppedWorld},
@@ -204,6 +204,7 @@ pub(crate) struct Notes {
 pub(crate) fn learn() {
     glibc::learn();
     image::learn();
+    frame::learn();
 }
 
 /// Calls `visit` for every root. Parts may be named more than once.

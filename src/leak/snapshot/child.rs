@@ -10,9 +10,11 @@ use crate::sys::{
 /// Makes a copy of the program into a process that can't disturb it.
 pub(super) fn prepare(plan: &Plan) {
     for signal in (1..=signal::LAST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
-        // The program's handlers must not run here.
-        // SAFETY: the default action runs no code of this process.
-        let _ = unsafe { signal::set_action(signal, &Action::DEFAULT) };
+        // The program's handlers must not run here. A report that can't be written is no reason to lose the result.
+        let is_of_writing = [libc::SIGPIPE, libc::SIGXFSZ].contains(&signal);
+        let action = if is_of_writing { Action::IGNORE } else { Action::DEFAULT };
+        // SAFETY: these actions run no code of this process.
+        let _ = unsafe { signal::set_action(signal, &action) };
     }
     faults::catch_in_child();
     signal::set_blocked(0);
