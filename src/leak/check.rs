@@ -572,6 +572,7 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
             "glibc's list of threads is not as known: thread-local storage was searched as mappings",
         ),
         (notes.broken_list, "glibc's list of threads led nowhere: some thread-local storage may be missing"),
+        (notes.hidden_data, "some variables are protected from reading, and were taken for empty"),
         (notes.untried, "some pages could not be tried before they were read"),
         (notes.unread, "some pages could not be read and were taken for empty"),
     ];

@@ -199,6 +199,7 @@ programs! {
         survive_handlers
         survive_huge_mapping
         survive_locks
+        survive_no_access_bss
         survive_no_access_data
         survive_file_limit
         survive_no_access_heap

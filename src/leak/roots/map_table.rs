@@ -33,7 +33,11 @@ pub(super) struct Area {
 }
 
 /// The readable mappings, in the order of addresses.
-pub(super) struct MapTable(Buffer<Area>);
+pub(super) struct MapTable {
+    areas: Buffer<Area>,
+    /// Whether there is memory of a loaded object's variables that can't be read.
+    has_hidden_data: bool,
+}
 
 /// The loaded object that the lines being read belong to.
 #[derive(Default)]
@@ -52,23 +56,25 @@ impl MapTable {
             if mapping.readable {
                 result = result.and(table.add(mapping, &mut image, read));
             }
+            // What the linker leaves out between segments belongs to the object's file.
+            table.has_hidden_data |= !mapping.readable && mapping.inode == 0 && mapping.start < image.end;
         });
         result.map(|()| found.then_some(table))
     }
 
     /// A table without mappings, for [`Self::push`].
     pub(super) fn empty() -> Self {
-        Self(Buffer::new())
+        Self { areas: Buffer::new(), has_hidden_data: false }
     }
 
     /// Appends an area; they must come in order, or [`Self::sort`] must follow.
     pub(super) fn push(&mut self, area: Area) -> Result<(), NoMemory> {
-        if area.start < area.end { self.0.push(area) } else { Ok(()) }
+        if area.start < area.end { self.areas.push(area) } else { Ok(()) }
     }
 
     /// Brings the areas into order.
     pub(super) fn sort(&mut self) {
-        self.0.items_mut().sort_unstable_by_key(|area| area.start);
+        self.areas.items_mut().sort_unstable_by_key(|area| area.start);
     }
 
     fn add(&mut self, mapping: &Mapping<'_>, image: &mut Image, read: Read<'_>) -> Result<(), NoMemory> {
@@ -85,9 +91,14 @@ impl MapTable {
         self.push(Area { start: split, ..area })
     }
 
+    /// Whether there is memory of a loaded object's variables that can't be read.
+    pub(super) fn has_hidden_data(&self) -> bool {
+        self.has_hidden_data
+    }
+
     /// The areas.
     pub(super) fn areas(&self) -> &[Area] {
-        self.0.items()
+        self.areas.items()
     }
 
     /// The area that holds `at`.

@@ -194,6 +194,8 @@ pub(crate) struct Notes {
     pub(crate) broken_list: bool,
     /// The page table is hidden: pages never written were read too.
     pub(crate) no_page_table: bool,
+    /// Memory of a loaded object's variables is protected from reading.
+    pub(crate) hidden_data: bool,
     /// Pages could not be tried before they were named.
     pub(crate) untried: bool,
     /// Pages that can't be read were left out. (In a child their faults are counted instead.)
@@ -258,6 +260,7 @@ impl<'a> Finder<'a> {
         notes.no_maps = no_maps;
         notes.no_page_table = !page_table.is_shown();
         notes.no_threads = search.world.layout().is_none();
+        notes.hidden_data = table.as_ref().is_some_and(MapTable::has_hidden_data);
         let table = table.map_or_else(|| objects_as_table(search.world, read), Ok)?;
         let (known, owned, cover) = (Buffer::new(), Cover::new(), Cover::new());
         Ok(Self { search, read, table, no_maps, page_table, known, owned, cover })
