@@ -119,6 +119,36 @@ impl Elf {
     }
 }
 
+/// The functions of these names in a file's own table of symbols, which a stripped one lacks: what to add to the address
+/// of the file's program headers in memory. Allocates nothing.
+pub(crate) fn functions_in<const N: usize>(data: &[u8], names: [&[u8]; N]) -> [Option<u64>; N] {
+    functions_if_valid(data, names).unwrap_or([None; N])
+}
+
+fn functions_if_valid<const N: usize>(data: &[u8], names: [&[u8]; N]) -> Option<[Option<u64>; N]> {
+    let header = FileHeader64::<Little>::parse(data).ok()?;
+    let headers_at = header.e_phoff(Little);
+    let is_of_headers = |segment: &&ProgramHeader64<Little>| {
+        let (offset, bytes) = (segment.p_offset(Little), segment.p_filesz(Little));
+        segment.p_type(Little) == elf::PT_LOAD && headers_at.wrapping_sub(offset) < bytes
+    };
+    let segment = header.program_headers(Little, data).ok()?.iter().find(is_of_headers)?;
+    let headers_at = headers_at - segment.p_offset(Little) + segment.p_vaddr(Little);
+    let sections = header.sections(Little, data).ok()?;
+    let table = sections.symbols(Little, data, elf::SHT_SYMTAB).ok()?;
+    let mut found = [None; N];
+    for symbol in table.iter() {
+        if symbol.st_type() == elf::STT_FUNC
+            && symbol.st_shndx(Little) != elf::SHN_UNDEF
+            && let Ok(name) = table.symbol_name(Little, symbol)
+            && let Some(which) = names.iter().position(|wanted| *wanted == name)
+        {
+            found[which] = Some(symbol.st_value(Little).wrapping_sub(headers_at));
+        }
+    }
+    Some(found)
+}
+
 /// Zeros, as many as the contents of a section; `None` if that can't be right or there is no memory.
 fn room_for(data: &CompressedData<'_>) -> Option<Vec<u8>> {
     let size = data.uncompressed_size;

@@ -1,6 +1,5 @@
 //! Files, read whole or mapped, without libc.
 
-use crate::base::Addr;
 use crate::heap::arena;
 use crate::leak::own_memory;
 use crate::sys::{
@@ -44,20 +43,13 @@ pub(super) fn read(path: &[u8]) -> Result<Vec<u8>, Errno> {
 /// A file that somebody cuts short meanwhile ends that process by SIGBUS, as for every debugger that maps
 /// its files.
 pub(super) fn map(path: &[u8]) -> Result<&'static [u8], Errno> {
-    let file = open(path)?;
-    let fd = file.fd() as usize;
-    // SAFETY: seeking moves the file's own position and touches no memory.
-    let len = unsafe { call(libc::SYS_lseek, [fd, 0, libc::SEEK_END as usize, 0, 0, 0]) }?;
-    let args = [0, len, libc::PROT_READ as usize, libc::MAP_PRIVATE as usize, fd, 0];
-    // SAFETY: a new read-only mapping at an address of the kernel's choice replaces nothing; an empty file
-    // is an error (EINVAL).
-    let start = unsafe { call(libc::SYS_mmap, args) }?;
+    let (start, len) = open(path)?.map()?;
     if arena::is_active() {
-        own_memory::adopt(Addr(start), len);
+        own_memory::adopt(start, len);
     }
     // SAFETY: the kernel has just mapped `len` readable bytes there, and nobody unmaps them before the report is
     // done.
-    Ok(unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(start), len) })
+    Ok(unsafe { core::slice::from_raw_parts(start.ptr(), len) })
 }
 
 /// The target of a symbolic link.

@@ -30,6 +30,7 @@ mod symbols;
 mod tests;
 mod text;
 
+pub(crate) use elf::functions_in;
 pub(crate) use input::{Amount, Format, Group, Kind, LeakReport, ReportOptions, SeenModule, Totals};
 
 use crate::config::Ascii;

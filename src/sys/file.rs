@@ -2,6 +2,7 @@
 
 use super::signal;
 use super::syscall::{Errno, call};
+use crate::base::Addr;
 use core::ffi::CStr;
 
 /// An open file, closed on drop.
@@ -24,6 +25,16 @@ impl File {
     /// The descriptor's number.
     pub(crate) fn fd(&self) -> i32 {
         self.0
+    }
+
+    /// Maps all of the file for reading; the mapping's address and bytes. An empty file is an error (`EINVAL`).
+    pub(crate) fn map(&self) -> Result<(Addr, usize), Errno> {
+        let fd = self.fd() as usize;
+        // SAFETY: seeking moves the file's own position and touches no memory.
+        let len = unsafe { call(libc::SYS_lseek, [fd, 0, libc::SEEK_END as usize, 0, 0, 0]) }?;
+        let args = [0, len, libc::PROT_READ as usize, libc::MAP_PRIVATE as usize, fd, 0];
+        // SAFETY: a new read-only mapping at an address of the kernel's choice replaces nothing.
+        unsafe { call(libc::SYS_mmap, args) }.map(|start| (Addr(start), len))
     }
 
     /// Reads into `buffer`; 0 bytes at the end of the file.

@@ -115,6 +115,7 @@ programs! {
         option_detect_leaks
         option_exitcode_both
         option_lsan
+        option_hooks_hidden
         option_max_leaks
         option_out_of_range
         option_stack_depth
