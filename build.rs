@@ -136,6 +136,8 @@ fn main() {
         "-Wl,-soname,libbesom.so.0".to_owned(),
         // The kernel keeps pointers to descriptors of restartable sections: the library is never unmapped.
         "-Wl,-z,nodelete".to_owned(),
+        // Before the constructors of all libraries, so that what these allocate has a stack (`abi::lifecycle`).
+        "-Wl,-z,initfirst".to_owned(),
         // Calls between our own functions need no detour through the procedure linkage table.
         "-Wl,-Bsymbolic-functions".to_owned(),
         // Bind everything at load time: a lazy binding would run the dynamic linker inside malloc.

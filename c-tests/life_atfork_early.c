@@ -1,6 +1,7 @@
-// Proves that pthread_atfork handlers that were registered before the constructor of any library can allocate and free,
+// Proves that pthread_atfork handlers that were registered before besom's can allocate and free,
 // before the fork and on both sides of it.
 // flags: -pthread
+// library: first.c link
 #include "test.h"
 
 static volatile int stop;
@@ -25,10 +26,10 @@ static void use_the_heap(void) {
     handled++;
 }
 
-static void register_handlers(void) { CHECK(pthread_atfork(use_the_heap, use_the_heap, use_the_heap) == 0); }
+/* Before the constructor of any other library. */
+void before_all(void) { CHECK(pthread_atfork(use_the_heap, use_the_heap, use_the_heap) == 0); }
 
-/* Before the constructor of any library. */
-__attribute__((section(".preinit_array"), used)) static void (*const before_all)(void) = register_handlers;
+void first_touch(void);
 
 static void *load(void *unused) {
     (void)unused;
@@ -37,6 +38,7 @@ static void *load(void *unused) {
 }
 
 int main(void) {
+    first_touch();
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) CHECK(pthread_create(&threads[i], NULL, load, NULL) == 0);
     for (int i = 0; i < 60; i++) {

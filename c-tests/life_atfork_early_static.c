@@ -2,4 +2,5 @@
 // holds its locks.
 // preload: no the program contains the allocator
 // flags: {a} -pthread
+// library: first.c link
 #include "life_atfork_early.c"

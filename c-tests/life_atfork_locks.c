@@ -1,6 +1,7 @@
 // Proves that a library may take a lock of its own before a fork which another thread holds while it allocates, also if
 // it registers its handlers before besom's constructor runs: besom's own locks are taken last.
 // flags: -pthread
+// library: first.c link
 #include "test.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -9,10 +10,10 @@ static volatile int stop;
 static void take(void) { pthread_mutex_lock(&lock); }
 static void give(void) { pthread_mutex_unlock(&lock); }
 
-static void register_handlers(void) { CHECK(pthread_atfork(take, give, give) == 0); }
+/* Before the constructor of any other library. */
+void before_all(void) { CHECK(pthread_atfork(take, give, give) == 0); }
 
-/* Before the constructor of any library. */
-__attribute__((section(".preinit_array"), used)) static void (*const before_all)(void) = register_handlers;
+void first_touch(void);
 
 static void *load(void *unused) {
     (void)unused;
@@ -27,6 +28,7 @@ static void *load(void *unused) {
 }
 
 int main(void) {
+    first_touch();
     alarm(60);
     pthread_t threads[2];
     for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, load, NULL) == 0);

@@ -1,4 +1,4 @@
-// Proves that a library which is initialised before besom and finalised after it can allocate in both.
+// Proves that a library can allocate when it is initialised and when it is finalised.
 // library: early.c link
 #include "test.h"
 

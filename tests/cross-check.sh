@@ -64,18 +64,24 @@ build() {
     mapfile -t builds < <(directive "$source" build)
     # shellcheck disable=SC2086
     "${compiler[@]}" ${builds[0]:--O1} "${common_flags[@]}" -I"$root/include" \
-        -o "$work/$name.$variant" "$source" "$@" "${flags[@]}" -ldl
+        -o "$work/$name.$variant" "$source" "$@" "${linked[@]}" "${flags[@]}" -ldl
 }
 
-# build_libraries PROGRAM SOURCE: those that the program opens, beside each other; the last one's path is `library`.
+# build_libraries PROGRAM SOURCE: beside each other. The path of the last one that the program opens is `library`, the
+# arguments for those that it is linked with are `linked`.
 build_libraries() {
-    local directory=$work/$1.libraries file how
-    library=
+    local directory=$work/$1.libraries file how compiler
+    library= linked=()
     while read -r file how; do
-        [ "$how" = open ] || { echo "$1: library: $file $how: this script knows open alone" >&2; return 1; }
         mkdir -p "$directory"
-        library=$directory/lib${file//./_}.so
-        gcc -O1 -shared -fPIC "${common_flags[@]}" -o "$library" "$root/c-tests/lib/$file" -ldl || return 1
+        case $file in *.cpp) compiler=(g++ -std=c++17) ;; *) compiler=(gcc) ;; esac
+        "${compiler[@]}" -O1 -shared -fPIC "${common_flags[@]}" -o "$directory/lib${file//./_}.so" \
+            "$root/c-tests/lib/$file" -ldl || return 1
+        case $how in
+        open) library=$directory/lib${file//./_}.so ;;
+        link) linked+=("$directory/lib${file//./_}.so" "-Wl,-rpath,$directory") ;;
+        *) echo "$1: library: $file $how: this script does not know how" >&2; return 1 ;;
+        esac
     done < <(directive "$2" library)
 }
 
@@ -134,7 +140,7 @@ lsan_total() {
 # compare PROGRAM: runs it under all three, and writes its line of the table to NAME.line and what is to be
 # explained to NAME.unexplained.
 compare() {
-    local name=$1 source besom valgrind lsan options environment library text
+    local name=$1 source besom valgrind lsan options environment library linked text
     source=$(ls "$sources/$name".c*)
     rm -f "$work/$name".{line,unexplained,used}
     options=$(directive "$source" options | paste -sd:)

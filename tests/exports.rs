@@ -147,6 +147,13 @@ fn the_shared_library_is_never_unloaded() {
     assert!(flags.iter().any(|line| line.contains("NODELETE")), "{flags:?}");
 }
 
+/// What constructors of other libraries allocate gets stacks in leak mode.
+#[test]
+fn the_shared_library_is_initialised_first() {
+    let section = dynamic_section();
+    assert!(section.lines().any(|line| line.contains("FLAGS_1") && line.contains("INITFIRST")), "{section}");
+}
+
 /// A libc already runs in every program. Any other library would call malloc before besom is ready.
 #[test]
 fn the_shared_library_needs_libc_alone() {

@@ -1,5 +1,5 @@
-/* A library whose constructor runs before besom's and whose destructor runs after it. It is a dependency of
-   the program or preloaded, and allocates in both. */
+/* A library that allocates when it is initialised and when it is finalised. It is a dependency of the program or
+   preloaded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,9 +3,11 @@
 //!
 //! What was registered first is called last before a fork. Only there may an allocator's locks be taken: a handler
 //! that waits for a lock of its library's waits for ever if the thread that holds it waits for one of besom's. And
-//! constructors of libraries run before besom's, often without a request before.
+//! where besom is not the first library that is initialised (`lifecycle`), others' constructors run before besom's,
+//! often without a request before.
 //!
-//! libbesom.a has none of this: a static program's `fork` is one object file with the function.
+//! libbesom.a has none of this: a static program's `fork` is one object file with the function. Its constructor comes
+//! before those of libraries.
 
 use super::dlopen::behind;
 use super::lifecycle::{Handler, register_fork_handlers};

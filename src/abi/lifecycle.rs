@@ -1,8 +1,16 @@
 //! Start-up, fork and exit of the process that besom lives in.
 //!
-//! Nothing here is needed to allocate: the heap starts on the first request, which comes earlier than any
+//! Nothing here is needed to allocate: the heap starts on the first request, which may come earlier than any
 //! constructor. The constructor registers what must happen around `fork` and at exit.
+//!
+//! It runs as early as it can, because in leak mode objects get stacks only from then on, and what is registered
+//! first, for `fork` and `exit`, has its turn last. In libbesom.so a flag puts it before the constructors of all
+//! libraries, libc's own among them (`-z initfirst`, `build.rs`); glibc heeds it for one library, the one loaded last
+//! of those that have the flag. In libbesom.a a section does, which only programs may have. In Rust programs, and with
+//! dynamic linkers that know neither, the libraries' constructors come first.
 
+#[cfg(target_env = "gnu")]
+use crate::config::environment;
 use crate::config::{self, Key};
 use crate::heap;
 #[cfg(feature = "leak")]
@@ -10,15 +18,45 @@ use crate::report::Totals;
 #[cfg(all(feature = "leak", feature = "override"))]
 use crate::sys::futex;
 use crate::sys::message;
+#[cfg(target_env = "gnu")]
+use core::ffi::c_char;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// Run by the dynamic linker, or by the start-up code of a static program, before `main`.
 #[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = constructor;
+#[cfg_attr(
+    all(feature = "shared", not(feature = "dlopen"), target_env = "gnu"),
+    unsafe(link_section = ".preinit_array")
+)]
+// Constructors of the program run in the order of such numbers, and then those without.
+#[cfg_attr(
+    not(all(feature = "shared", not(feature = "dlopen"), target_env = "gnu")),
+    unsafe(link_section = ".init_array.00001")
+)]
+static CONSTRUCTOR: Constructor = constructor;
 
+#[cfg(target_env = "gnu")]
+type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+#[cfg(not(target_env = "gnu"))]
+type Constructor = extern "C" fn();
+
+/// glibc gives constructors what it gives `main`.
+#[cfg(target_env = "gnu")]
+extern "C" fn constructor(_: c_int, _: *const *const c_char, block: *const *const c_char) {
+    // SAFETY: the third argument is the environment that libc has or will have. Before `main` this is the only thread;
+    // where a running program opens the library, libc has its environment already.
+    unsafe { environment::provide(block) };
+    start();
+}
+
+#[cfg(not(target_env = "gnu"))]
 extern "C" fn constructor() {
+    start();
+}
+
+#[inline(always)]
+fn start() {
     heap::ensure_started();
     if config::is_on(Key::Stats) {
         message::keep_output();

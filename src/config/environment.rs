@@ -4,7 +4,23 @@ use crate::sys::file;
 use core::ffi::CStr;
 
 unsafe extern "C" {
-    static environ: *const *const libc::c_char;
+    static mut environ: *const *const libc::c_char;
+}
+
+/// Sets `environ` to the environment's block, if libc's own constructor, which does the same, has yet to run.
+///
+/// For functions of the program that are called before it and ask for variables.
+///
+/// # Safety
+/// The block is the one that libc will take, and no other thread uses the environment.
+#[cfg(target_env = "gnu")]
+pub(crate) unsafe fn provide(block: *const *const libc::c_char) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        if environ.is_null() {
+            environ = block;
+        }
+    }
 }
 
 /// Bytes of `/proc/self/environ` read when libc has no environment yet.

@@ -51,8 +51,9 @@ pub(crate) fn process() -> u32 {
     PROCESS.load(Relaxed)
 }
 
-/// Gets ready, in leak mode: once, before `main`, when libc works and the heap has started. `may_be_bypassed`
-/// tells whether the program may allocate elsewhere.
+/// Gets ready, in leak mode: once, before `main`, when the heap has started. libc can make threads by then, but its own
+/// constructor may come later: nothing here may want the program's name or its arguments of it. `may_be_bypassed` tells
+/// whether the program may allocate elsewhere.
 #[cold]
 #[inline(never)]
 pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
@@ -78,8 +79,8 @@ pub(crate) fn init(may_be_bypassed: impl FnOnce() -> bool) {
     trigger::init();
 }
 
-/// Objects allocated from here on have a stack. Those before belong to the dynamic linker and to start-up
-/// code of libraries; they are not reported.
+/// Objects allocated from here on have a stack. Those before belong to the dynamic linker, and where besom is not
+/// initialised first (`abi::lifecycle`), to constructors of libraries; they are not reported.
 fn excuse_early_objects() {
     heap::pages::for_each_span(|span| {
         for index in 0..span.objects() {

@@ -52,11 +52,15 @@ pub(crate) fn program(file: &str, directives: &Directives, build: &str) -> PathB
     compile(&source, &output_directory().join(name), &flags, &inputs)
 }
 
-/// Builds a library of `c-tests/lib`.
+/// Builds a library of `c-tests/lib`, with the options of a line `// flags: …`, if its source begins with one.
 pub(crate) fn library(file: &str) -> PathBuf {
     let source = sources().join("lib").join(file);
     let target = output_directory().join(format!("lib{}.so", file.replace('.', "_")));
-    compile(&source, &target, &["-O1".into(), "-shared".into(), "-fPIC".into()], &[])
+    let text = std::fs::read_to_string(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+    let own = text.lines().next().and_then(|line| line.strip_prefix("// flags: ")).unwrap_or_default();
+    let flags: Vec<OsString> =
+        ["-O1", "-shared", "-fPIC"].into_iter().chain(own.split_whitespace()).map(Into::into).collect();
+    compile(&source, &target, &flags, &[])
 }
 
 fn compile(source: &Path, target: &Path, flags: &[OsString], inputs: &[PathBuf]) -> PathBuf {

@@ -79,6 +79,7 @@ programs! {
         life_cancel
         life_clone
         life_constructor
+        life_constructor_first
         life_constructor_preloaded
         life_constructor_preloaded_after
         life_deepbind

@@ -85,6 +85,8 @@ programs! {
         exit_immediately_checked
         exit_immediately_interrupted
         exit_last_thread
+        exit_library
+        exit_library_static
         exit_own_status
         exit_possibly
         exit_signal
@@ -105,12 +107,15 @@ programs! {
         kind_large_inside
         kind_list
         kind_list_double
+        kind_list_early
+        kind_list_early_kept
         kind_list_kept
         kind_noscan
         kind_rings
         kind_roots_of_two
         kind_tree
         option_default_options
+        option_default_options_environment
         option_default_suppressions
         option_detect_leaks
         option_exitcode_both
@@ -231,6 +236,8 @@ programs! {
         cxx_released
         cxx_shared_cycle
         cxx_shared_kept
+        cxx_static_constructors
+        cxx_static_constructors_archive
         cxx_static_destructors
         cxx_string
         cxx_thread_local
