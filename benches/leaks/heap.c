@@ -29,6 +29,16 @@ static double cpu_of(int who)
            use.ru_stime.tv_usec / 1e3;
 }
 
+static void shuffle(void ***all, long blocks)
+{
+    for (long i = blocks - 1; i > 0; i--) {
+        long other = (long)(next_random() % (uint64_t)(i + 1));
+        void **swapped = all[i];
+        all[i] = all[other];
+        all[other] = swapped;
+    }
+}
+
 static void make(const char *shape, size_t bytes, long blocks)
 {
     /* Not from the allocator, and gone when the heap stands. */
@@ -40,7 +50,9 @@ static void make(const char *shape, size_t bytes, long blocks)
         for (long i = 1; i < blocks; i++)
             all[(i - 1) / 2][i % 2] = all[i];
         root = all[0];
-    } else if (!strcmp(shape, "list")) {
+    } else if (!strcmp(shape, "list") || !strcmp(shape, "shuffled-list")) {
+        if (!strcmp(shape, "shuffled-list"))
+            shuffle(all, blocks);
         for (long i = 1; i < blocks; i++)
             all[i][0] = all[i - 1];
         root = all[blocks - 1];
@@ -54,12 +66,7 @@ static void make(const char *shape, size_t bytes, long blocks)
         root = table;
     } else {
         if (!strcmp(shape, "random"))
-            for (long i = blocks - 1; i > 0; i--) {
-                long other = (long)(next_random() % (uint64_t)(i + 1));
-                void **swapped = all[i];
-                all[i] = all[other];
-                all[other] = swapped;
-            }
+            shuffle(all, blocks);
         if (!strcmp(shape, "large"))
             for (long i = 0; i < blocks; i++)
                 memset(all[i], 1, bytes);

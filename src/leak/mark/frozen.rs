@@ -4,7 +4,7 @@
 use super::pointer_filter::Gathered;
 
 /// An object that a word points at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Hit {
     /// The object's number.
     pub(crate) number: u32,

@@ -97,7 +97,7 @@ impl<'a, F: Frozen> Marker<'a, F> {
 
     /// The object that is met if a word is followed.
     #[inline]
-    pub(super) fn met_by(&self, word: usize, pass: Pass) -> Option<u32> {
+    pub(super) fn met_by(&self, word: usize, pass: Pass) -> Option<Hit> {
         let hit = self.objects.frozen().find(word);
         if let Some(stale) = self.stale
             && hit.is_none_or(|hit| self.objects.color(hit.number) == Color::Free)
@@ -107,7 +107,7 @@ impl<'a, F: Frozen> Marker<'a, F> {
         }
         let hit = hit?;
         if word == hit.start || pass.inside_counts || self.is_as_good_as_start(word, hit) {
-            return Some(hit.number);
+            return Some(hit);
         }
         self.objects.paint(hit.number, Color::InsideOnly, Color::InsideOnly);
         None

@@ -154,8 +154,14 @@ impl<F: Frozen> Objects<F> {
     /// A group's objects will soon be painted.
     #[inline]
     pub(super) fn prefetch_group(&self, group: usize) {
-        cpu::prefetch(self.mark((group * GROUP_OBJECTS) as u32).as_ptr().addr());
+        self.prefetch_mark((group * GROUP_OBJECTS) as u32);
         self.frozen.prefetch_group(group);
+    }
+
+    /// An object will soon be painted.
+    #[inline(always)]
+    pub(super) fn prefetch_mark(&self, number: u32) {
+        cpu::prefetch(self.mark(number).as_ptr().addr());
     }
 
     /// Paints an object, whatever its colour.

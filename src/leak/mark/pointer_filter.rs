@@ -36,9 +36,10 @@ impl Gathered {
         Self { words: [0; MOST_GATHERED + ROOM_BEYOND], len: 0 }
     }
 
-    /// Whether it has no word.
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+    /// How many words it has.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether it is time to look at the words; if it is not, there is room for those of a cache line.

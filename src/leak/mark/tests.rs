@@ -405,13 +405,43 @@ fn long_chains_and_wide_fans_are_followed_to_the_end_by_any_number_of_workers() 
     // The chain ends in a fan of leaves; every leaf points at the next but one, so workers meet.
     made.push(whole((0..FAN).map(|i| Pointer::Start(CHAIN + 1 + i)).collect(), FAN));
     made.extend((0..FAN).map(|i| whole(vec![Pointer::Start(CHAIN + 1 + (i + 2) % FAN)], 1)));
-    let fake = Fake::new(&[Pointer::Start(0)], &made);
+    assert_all_scanned_once(&Fake::new(&[Pointer::Start(0)], &made));
+}
+
+#[test]
+fn chains_beside_each_other_are_followed_to_the_end_by_any_number_of_workers() {
+    let _alone = alone();
+    const OBJECTS: usize = 6_000;
+    // Each object leads to one further down its chain and, from the middle on, back to its neighbour; every third has a
+    // leaf, and some are large.
+    for chains in [1, 2, 3, 5, 40] {
+        let mut made = Vec::new();
+        for i in 0..OBJECTS {
+            let mut words = vec![Pointer::Number(0), Pointer::Start(i + chains)];
+            if i + chains >= OBJECTS {
+                words[1] = Pointer::Number(0);
+            }
+            if i % 3 == 0 {
+                words.push(Pointer::Start(OBJECTS + i / 3));
+            }
+            if i > OBJECTS / 2 {
+                words[0] = Pointer::Start(i - 1);
+            }
+            made.push(whole(words, if i % 500 == 7 { 1000 } else { 3 }));
+        }
+        made.extend((0..OBJECTS / 3).map(|_| whole(vec![], 1)));
+        let roots: Vec<_> = (0..chains).map(Pointer::Start).collect();
+        assert_all_scanned_once(&Fake::new(&roots, &made));
+    }
+}
+
+/// All of a program's objects are reachable, and no range is lost or scanned twice.
+fn assert_all_scanned_once(fake: &Fake) {
     for workers in [1, 2, 4] {
-        let objects = Objects::new(&fake).unwrap();
+        let objects = Objects::new(fake).unwrap();
         let marker = Marker::new(&objects, false, workers).unwrap();
         marker.mark_from_roots(|feeder| feeder.words(BASE, fake.roots_end));
-        assert!((0..made.len()).all(|i| objects.color(i as u32) == Color::Reachable), "{workers}");
-        // Every word once: no range is lost or scanned twice.
+        assert!((0..fake.count()).all(|i| objects.color(i as u32) == Color::Reachable), "{workers}");
         assert_eq!(marker.scanned_bytes(), fake.memory.len(), "{workers}");
     }
 }

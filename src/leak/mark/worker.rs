@@ -1,7 +1,7 @@
 //! A worker of a marker: scans ranges for pointers, notes what they lead to, and scans that in turn.
 
 use super::buffers::{Item, Owned};
-use super::frozen::Frozen;
+use super::frozen::{Frozen, Hit};
 use super::grey::{GROUP_OBJECTS, Grey};
 use super::marker::{Marker, Pass};
 use super::pointer_filter::Gathered;
@@ -18,6 +18,12 @@ const PREFETCH_DISTANCE: usize = 32;
 const PREFETCH_BATCH: usize = 16;
 /// Groups between the prefetch of what is known of a group's objects and its use, each of which scans some objects.
 const GROUPS_AHEAD: usize = 2;
+/// Words, at most, that are followed without the queues when there is nothing else to do. Their misses overlap as they
+/// are, and a round of the queues, which is made for many, costs as much as to follow some ten. Few in tests, whose
+/// made-up programs are small, so that these go both ways.
+const FEW_WORDS: usize = if cfg!(test) { 4 } else { 32 };
+/// Rounds without the queues before objects are made grey if other workers wait, who can be given some then.
+const ROUNDS_UNSHARED: usize = 64;
 /// Larger objects of a group can be scanned by other workers than the one that took the group.
 const MOST_UNSHARED_BYTES: usize = 4096;
 /// Stack of a worker thread: what it has gathered, taken and asked for, 4 KiB, and a few frames, one of them a signal's.
@@ -36,9 +42,14 @@ pub(super) struct Worker<'m, 'a, F: Frozen> {
     taken_end: usize,
     /// Words of ranges that were scanned.
     gathered: Gathered,
+    /// Room for the objects that a few words lead to: here, since to clear it in every round would cost as much as to
+    /// follow a word.
+    met_now: [Hit; FEW_WORDS],
     /// Ranges whose first line is on its way from memory, oldest at `next`.
     ahead: [Item; PREFETCH_DISTANCE],
     next: usize,
+    /// Whether there may be any.
+    has_ahead: bool,
     scanned: usize,
 }
 
@@ -54,8 +65,10 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
             next_taken: 0,
             taken_end: 0,
             gathered: Gathered::new(),
+            met_now: [Hit::default(); FEW_WORDS],
             ahead: [Item::default(); PREFETCH_DISTANCE],
             next: 0,
+            has_ahead: false,
             scanned: 0,
         })
     }
@@ -81,6 +94,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
                 if popped == 0 {
                     break;
                 }
+                self.has_ahead = true;
                 for &item in &due[..popped] {
                     self.share();
                     self.scan(item);
@@ -102,10 +116,15 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     /// Gives half of the buffer away, or some groups, if others wait for work.
     #[inline]
     fn share(&mut self) {
-        let marker = self.marker;
-        if marker.idle.load(Relaxed) != 0 && marker.pool.full.is_empty() {
+        if self.others_wait() {
             self.share_now();
         }
+    }
+
+    /// Whether others wait for work, and there is none that all can take.
+    #[inline]
+    fn others_wait(&self) -> bool {
+        self.marker.idle.load(Relaxed) != 0 && self.marker.pool.full.is_empty()
     }
 
     #[cold]
@@ -154,17 +173,58 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
     }
 
     /// Looks at what was gathered; `false` if there was nothing.
+    ///
+    /// Of a list one object is known at a time. While that is so, or a few are, they are scanned without having been
+    /// queued: no neighbours would join them.
     fn look_at_rest(&mut self) -> bool {
-        let some = !self.gathered.is_empty();
+        if self.gathered.len() == 0 {
+            return false;
+        }
+        let mut rounds = 0;
+        while self.has_few() && (rounds < ROUNDS_UNSHARED || !self.others_wait()) {
+            self.follow();
+            rounds += 1;
+        }
         Self::look(self.marker, self.pass, &mut self.grey, &mut self.gathered);
-        some
+        true
+    }
+
+    /// Whether a few gathered words are all that this worker has.
+    #[inline]
+    fn has_few(&self) -> bool {
+        let is_few = (1..=FEW_WORDS).contains(&self.gathered.len());
+        let none_waits = !self.has_ahead && self.grey.len() == 0;
+        is_few && none_waits && self.buffer.as_ref().is_none_or(|buffer| buffer.len == 0)
+    }
+
+    /// Scans the objects that the gathered words lead to; there must be few.
+    fn follow(&mut self) {
+        let (marker, pass) = (self.marker, self.pass);
+        let mut count = 0;
+        for &word in self.gathered.take() {
+            // Most often where the object begins, but that it does takes some other reads to know.
+            marker.objects.frozen().prefetch(word);
+            if let Some(hit) = marker.met_by(word, pass)
+                && marker.met.add(hit.number)
+            {
+                marker.objects.prefetch_mark(hit.number);
+                self.met_now[count] = hit;
+                count += 1;
+            }
+        }
+        for place in 0..count {
+            if let Some(item) = self.paint(self.met_now[place]) {
+                self.scan(item);
+            }
+        }
     }
 
     /// Scans what was prefetched; `false` if there was nothing.
     fn scan_ahead(&mut self) -> bool {
-        let ahead = core::mem::take(&mut self.ahead);
-        let some = ahead.iter().any(|item| item.bytes > 0);
-        ahead.into_iter().for_each(|item| self.scan(item));
+        let some = core::mem::take(&mut self.has_ahead);
+        if some {
+            core::mem::take(&mut self.ahead).into_iter().for_each(|item| self.scan(item));
+        }
         some
     }
 
@@ -210,7 +270,7 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         words.iter().for_each(|&word| frozen.prefetch_finding(word));
         let (mut numbers, mut count) = ([0; Gathered::MOST], 0);
         for &word in words {
-            if let Some(number) = marker.met_by(word, pass) {
+            if let Some(Hit { number, .. }) = marker.met_by(word, pass) {
                 cpu::prefetch(marker.met.address(number));
                 cpu::prefetch(grey.address(number));
                 numbers[count] = number;
@@ -303,17 +363,26 @@ impl<'m, 'a, F: Frozen> Worker<'m, 'a, F> {
         }
         (self.next_taken, self.taken_end) = (0, 0);
         marker.objects.frozen().for_each_of_group(group, bits, |hit| {
-            if !marker.objects.paint_met(hit.number, self.pass.color) {
-                return;
-            }
-            let (start, end) = marker.extent_to_scan(hit);
-            let item = Item { start, bytes: end - start };
-            if item.bytes > MOST_UNSHARED_BYTES {
-                self.push(item);
-            } else if item.bytes >= WORD_BYTES {
+            if let Some(item) = self.paint(hit) {
                 self.taken[self.taken_end] = item;
                 self.taken_end += 1;
             }
         });
+    }
+
+    /// Paints an object that was met. What of it this worker is to scan: a large one goes to the buffer instead.
+    #[inline(always)]
+    fn paint(&mut self, hit: Hit) -> Option<Item> {
+        let marker = self.marker;
+        if !marker.objects.paint_met(hit.number, self.pass.color) {
+            return None;
+        }
+        let (start, end) = marker.extent_to_scan(hit);
+        let item = Item { start, bytes: end - start };
+        if item.bytes > MOST_UNSHARED_BYTES {
+            self.push(item);
+            return None;
+        }
+        (item.bytes >= WORD_BYTES).then_some(item)
     }
 }
