@@ -234,7 +234,7 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
         if config::is_on(Key::Trace) {
             trace(trigger, result, &paused, reclaimed);
         }
-        super::trigger::note_live_bytes(result.live_bytes);
+        super::trigger::note_checked();
     })
 }
 

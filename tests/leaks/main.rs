@@ -64,6 +64,7 @@ programs! {
         check_call_new
         check_new_many
         check_growth
+        check_growth_churn
         check_growth_failed
         check_interval
         check_interval_failed
