@@ -65,6 +65,15 @@ fn install_signal() {
     }
 }
 
+/// Lets this thread take the signal: all of the program's may block it, as those of a server do that waits for its
+/// signals in one place. The others stay blocked here.
+fn take_signal() {
+    let number = config::get(Key::LeakSignal) as i32;
+    if number != 0 {
+        signal::unblock(number);
+    }
+}
+
 unsafe extern "C" fn on_signal(_: i32, _: *const signal::Info, _: *mut c_void) {
     want(BY_SIGNAL);
 }
@@ -94,6 +103,7 @@ fn start_thread() {
 
 extern "C" fn run(_: *mut c_void) -> *mut c_void {
     message::name_thread(c"besom-leak");
+    take_signal();
     let interval = config::get(Key::LeakInterval) as u64 * SECOND;
     let period = if interval == 0 { FOREVER } else { interval };
     let mut due = time::nanoseconds() + period;

@@ -133,6 +133,14 @@ pub(crate) fn set_blocked(blocked: Set) -> Set {
     old
 }
 
+/// Lets this thread take `signal`.
+pub(crate) fn unblock(signal: i32) {
+    let signal = only(signal);
+    let args = [libc::SIG_UNBLOCK as usize, &raw const signal as usize, 0, size_of::<Set>(), 0, 0];
+    // SAFETY: the kernel reads one set, which lives for the call; it cannot fail with these.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, args) };
+}
+
 /// Queues `signal` with `value` for thread `tid` of this process.
 ///
 /// `EAGAIN`: the user's limit of pending signals is reached. `ESRCH`: no such thread any more.
@@ -186,6 +194,12 @@ mod tests {
         // SAFETY: the handler set above runs.
         unsafe { queue(pid, tid, signal, 0xabcd) }.unwrap();
         assert_eq!(GOT.load(SeqCst), 0xabcd);
+        let open = set_blocked(ALL);
+        // SAFETY: as above.
+        unsafe { queue(pid, tid, signal, 0xef) }.unwrap();
+        assert_eq!(GOT.load(SeqCst), 0xabcd, "it is blocked");
+        unblock(signal);
+        assert_eq!((GOT.load(SeqCst), set_blocked(open) & only(signal)), (0xef, 0));
         // SAFETY: puts back what was there.
         unsafe { set_action(signal, &before) }.unwrap();
         assert!(thread_exists(pid, tid));

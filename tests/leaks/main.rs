@@ -75,6 +75,7 @@ programs! {
         check_own_malloc
         check_reclaim
         check_signal
+        check_signal_blocked
         check_summary
         check_thread_blocked
         exit_abort
