@@ -26,6 +26,7 @@ pub(crate) mod snapshot;
 mod stale;
 pub(crate) mod stop_world;
 pub(crate) mod suppress;
+mod sweep;
 mod trace;
 pub(crate) mod trigger;
 
@@ -94,6 +95,9 @@ fn excuse_early_objects() {
 fn on_alloc(bytes: usize) -> tracking::Captured {
     if trigger::wants_growth() {
         trigger::note_allocated(bytes);
+    }
+    if sweep::is_due() {
+        sweep::some();
     }
     // Frames of besom itself are left out of reports by their names.
     let stack = capture::record(0).0;

@@ -6,7 +6,7 @@
 //! it has in use is looked at then.
 
 use super::check::{self, Trigger};
-use super::{is_on, message};
+use super::{is_on, message, sweep};
 use crate::config::{self, Key};
 use crate::heap;
 use crate::sys::message::say;
@@ -21,6 +21,7 @@ use core::sync::atomic::{
 static WANTED: AtomicU32 = AtomicU32::new(0);
 const BY_SIGNAL: u32 = 1;
 const BY_GROWTH: u32 = 2;
+const TO_SWEEP: u32 = 4;
 
 /// Bytes allocated, counted from the start, at which the heap is looked at; `usize::MAX`: not before the thread has
 /// come to look.
@@ -113,7 +114,11 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
             futex::wait_for(&WANTED, 0, due - now);
             continue;
         }
-        let Some(trigger) = trigger_of(WANTED.swap(0, AcqRel)) else { continue };
+        let bits = WANTED.swap(0, AcqRel);
+        if bits & TO_SWEEP != 0 {
+            sweep::all();
+        }
+        let Some(trigger) = trigger_of(bits) else { continue };
         if is_on() && check::run(trigger).is_none() {
             rearm();
         }
@@ -126,7 +131,8 @@ fn trigger_of(bits: u32) -> Option<Trigger> {
     match bits {
         0 => Some(Trigger::Interval),
         _ if bits & BY_SIGNAL != 0 => Some(Trigger::Signal),
-        _ => has_grown().then_some(Trigger::Growth),
+        _ if bits & BY_GROWTH != 0 => has_grown().then_some(Trigger::Growth),
+        _ => None,
     }
 }
 
@@ -160,6 +166,11 @@ fn arm(bytes: usize) {
     NEXT_LOOK.store(ALLOCATED.load(Relaxed).saturating_add(bytes), Release);
 }
 
+/// There is something to sweep: for the thread, if there is one.
+pub(super) fn wake_to_sweep() {
+    want(TO_SWEEP);
+}
+
 /// Whether growth is looked at.
 #[inline]
 pub(super) fn wants_growth() -> bool {
@@ -177,10 +188,11 @@ pub(super) fn note_allocated(bytes: usize) {
     }
 }
 
-/// A check has been made: the next one is due when the heap has grown by `leak_growth` percent from here.
-pub(super) fn note_checked() {
+/// A check has been made: the next one is due when the heap has grown by `leak_growth` percent from here, without what
+/// is about to be freed.
+pub(super) fn note_checked(to_free: usize) {
     if wants_growth() {
-        let base = bytes_in_use();
+        let base = bytes_in_use().saturating_sub(to_free);
         count_from(base, goal_after(base, config::get(Key::LeakGrowth)));
     }
 }
@@ -202,9 +214,9 @@ fn rearm() {
 
 /// In a child of the program's, which has only the thread that forked.
 pub(super) fn restart_after_fork() {
-    WANTED.store(0, Relaxed);
+    // Of what the parent's thread was about to do only the sweep goes on here: the child has the objects, too.
+    WANTED.store(if sweep::is_due() { TO_SWEEP } else { 0 }, Relaxed);
     if is_on() {
-        // What the parent's thread was about to do is not done here.
         rearm();
         start_thread();
     }

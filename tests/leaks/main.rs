@@ -74,6 +74,9 @@ programs! {
         check_off
         check_own_malloc
         check_reclaim
+        check_reclaim_finish
+        check_reclaim_limit
+        check_reclaim_thread
         check_signal
         check_signal_blocked
         check_summary
