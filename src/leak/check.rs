@@ -588,11 +588,14 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
     lines
 }
 
+/// Whether it matters what checks have found lost before.
+fn keeps_lost() -> bool {
+    config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim)
+}
+
 /// What the check found and could not keep, a sentence each.
 fn limits(forgotten: usize) -> impl Iterator<Item = String> {
-    // They are only kept for these options.
-    let is_kept = config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim);
-    let forgotten = (forgotten > 0 && is_kept)
+    let forgotten = (forgotten > 0 && keeps_lost())
         .then(|| format!("{forgotten} lost blocks are not remembered: the next check takes them for new"));
     let dropped = depot::statistics().dropped;
     let dropped = (dropped > 0).then(|| format!("{dropped} stacks could not be stored for want of memory"));
@@ -606,21 +609,26 @@ fn limits(forgotten: usize) -> impl Iterator<Item = String> {
 fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: Amount) {
     let number = GENERATION.load(Relaxed);
     let lost = result.totals.leaked();
+    let before = Amount { bytes: result.live_bytes, blocks: result.live_blocks };
+    let after = before.minus(reclaimed);
     say!(
-        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes in {} of CPU; live {} bytes in {} blocks, lost {} in {}, reclaimed {} blocks",
+        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes in {} of CPU; heap {} bytes in {} blocks before, {} in {} after; lost {} in {}, reclaimed {} in {}",
         trigger.name(),
         result.times,
         paused.pause(),
         result.workers,
         result.scanned_bytes,
         Milliseconds(result.mark_cpu),
-        result.live_bytes,
-        result.live_blocks,
+        before.bytes,
+        before.blocks,
+        after.bytes,
+        after.blocks,
         lost.bytes,
         lost.blocks,
+        reclaimed.bytes,
         reclaimed.blocks,
     );
-    if result.forgotten > 0 {
+    if result.forgotten > 0 && keeps_lost() {
         say!(
             "check {number}: {} lost blocks more than are remembered: the next check takes them for new",
             result.forgotten

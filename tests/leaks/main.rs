@@ -81,6 +81,8 @@ programs! {
         check_signal_blocked
         check_summary
         check_thread_blocked
+        check_trace
+        check_trace_reclaim
         exit_abort
         exit_code
         exit_code_zero
