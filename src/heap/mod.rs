@@ -279,12 +279,19 @@ pub(crate) fn alloc_slow(request: Request) -> *mut u8 {
             Taken::Done(object) if !object.is_null() => return object,
             Taken::Done(_) => {}
         }
-        // No memory: what is put aside is some. Once, and not where the heap's locks are held.
-        if !may_keep || arena::is_active() || fork::is_holder() || !aside::give_back() {
+        // No memory: what is put aside or waits to be freed is some. Once, and not where the heap's locks are held.
+        if !may_keep || arena::is_active() || fork::is_holder() || !find_memory() {
             return null_mut();
         }
         may_keep = false;
     }
+}
+
+/// Frees what the program does not have and nobody needs; `false`: nothing is left of that.
+#[cold]
+fn find_memory() -> bool {
+    let was_aside = aside::give_back();
+    tracking::relieve() || was_aside
 }
 
 /// What came of a request.
@@ -422,6 +429,27 @@ pub(crate) fn free_slow(object: Addr, operation: Operation) {
     }
     free_to_cache(object, operation);
     maintenance::tick();
+}
+
+/// Whether this thread may call [`reclaim`]: it holds none of the heap's locks, nor is it served from elsewhere.
+pub(crate) fn may_reclaim() -> bool {
+    !fork::is_holder() && !arena::is_active()
+}
+
+/// Frees an object that leak check `number` found lost, unless something has happened to it since; its bytes if it was
+/// freed.
+///
+/// # Safety
+/// The program does not use the object, if it is still the one that the check saw. The thread [may](may_reclaim).
+pub(crate) unsafe fn reclaim(object: Addr, number: u32) -> Option<usize> {
+    let record = tracking::find(object)?;
+    let bytes = span::containing(object)?.object_bytes();
+    if !record.take_lost(number) {
+        return None;
+    }
+    free_to_cache(object, Operation::Free);
+    maintenance::tick();
+    Some(bytes)
 }
 
 /// Ends the process if no object begins at `object`.

@@ -110,6 +110,13 @@ impl Record {
         word & LOST != 0 && Word(word).age(number) == 1
     }
 
+    /// Takes the object from the program if check `number` found it lost, and it is neither freed nor excused since.
+    /// `true` for one caller only, who has to free its place.
+    pub(crate) fn take_lost(&self, number: u32) -> bool {
+        let is_lost = |word| word & (LIVE | LOST | IGNORED) == LIVE | LOST && Word(word).age(number) == 0;
+        self.0.fetch_update(AcqRel, Relaxed, |word| is_lost(word).then_some(0)).is_ok()
+    }
+
     /// Notes that the program gets the object.
     #[inline(always)]
     fn fill(&self, bytes: usize, noscan: bool) {
@@ -201,6 +208,25 @@ fn capture(bytes: usize) -> Captured {
         0 => Captured { stack: 0, generation: 0, flags: 0 },
         // SAFETY: only `set_capture` stores here, and it stores a function of this type.
         address => (unsafe { core::mem::transmute::<usize, Capture>(address) })(bytes),
+    }
+}
+
+/// What the leak checker does when memory runs out: whether it freed some.
+pub(crate) type Relief = fn() -> bool;
+
+static RELIEF: AtomicUsize = AtomicUsize::new(0);
+
+/// Installs it.
+pub(crate) fn set_relief(relief: Relief) {
+    RELIEF.store(relief as usize, Release);
+}
+
+/// Has the leak checker free what it can; whether that was anything.
+pub(super) fn relieve() -> bool {
+    match RELIEF.load(Acquire) {
+        0 => false,
+        // SAFETY: only `set_relief` stores here, and it stores a function of this type.
+        address => (unsafe { core::mem::transmute::<usize, Relief>(address) })(),
     }
 }
 
@@ -472,6 +498,23 @@ mod tests {
         }
         record.fill(100, false);
         assert!(!record.has(LOST));
+    }
+
+    #[test]
+    fn what_a_check_found_lost_is_taken_once_and_only_as_it_was_found() {
+        let [record, _] = alone();
+        let lose = || {
+            record.fill(100, false);
+            record.note_lost(6);
+        };
+        lose();
+        assert!(!record.take_lost(5) && !record.take_lost(7) && record.is_live());
+        assert!(record.take_lost(6) && !record.is_live() && !record.take_lost(6));
+        record.fill(100, false);
+        assert!(!record.take_lost(6), "another object in its place");
+        lose();
+        record.add(IGNORED);
+        assert!(!record.take_lost(6), "excused since");
     }
 
     #[test]

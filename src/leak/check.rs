@@ -8,7 +8,8 @@
 //! 5. Number the objects, mark from the roots, classify (`mark`).
 //! 6. Suppress, group and write the report (`report`).
 //! 7. Hand the totals back, and a list of what was lost, by which the process remembers what it has
-//!    reported and, if asked to, reclaims what two checks running found lost.
+//!    reported and, if asked to, reclaims what two checks running found lost: bit by bit (`sweep`), to the end before
+//!    the next check.
 
 use super::mark::{self, GroupKey, Groups, HeapImage, Marker, Objects, Reader};
 use super::own_memory::{self, Buffer, NoMemory};
@@ -17,7 +18,7 @@ use super::snapshot::{self, Outcome, Place, Plan};
 use super::stale::{self, Stale};
 use super::stop_world::{self, Caller, How, Options, Source, StoppedWorld};
 use super::trace::{Milliseconds, Phase, Times};
-use super::{capture, depot, frame};
+use super::{capture, depot, frame, sweep, trigger};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::{self, tracking};
@@ -81,6 +82,8 @@ pub(crate) fn generation() -> u32 {
 pub(crate) unsafe fn reset_after_fork() {
     // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
     unsafe { CHECKING.reset_in_child() };
+    // SAFETY: likewise, and forking is no part of a sweep.
+    unsafe { sweep::reset_after_fork() };
     HAS_REPORTED.store(false, Relaxed);
 }
 
@@ -180,6 +183,7 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
         return None;
     }
     let _one = CHECKING.lock();
+    sweep::finish();
     let mut times = Times::start();
     let lost_list = LostList::new();
     let kept = Kept { trigger, lost_list: &lost_list, stale };
@@ -233,10 +237,14 @@ fn run_for(trigger: Trigger, caller: Caller, stale: Option<&Stale>) -> Option<Re
     }
     result.filter(|result| !result.failed).inspect(|result| {
         let reclaimed = remember(result, &lost_list);
+        trigger::note_checked(reclaimed.bytes);
+        if reclaimed.blocks > 0 {
+            // SAFETY: `remember` has noted so many objects there.
+            unsafe { lost_list.sweep(reclaimed.blocks) };
+        }
         if config::is_on(Key::Trace) {
             trace(trigger, result, &paused, reclaimed);
         }
-        super::trigger::note_live_bytes(result.live_bytes);
     })
 }
 
@@ -296,7 +304,7 @@ pub(crate) fn is_made_here() -> bool {
 fn locks_come_free() -> bool {
     let limit = config::get(Key::StopTimeout) as u64 * 1_000_000;
     let deadline = time::nanoseconds().saturating_add(limit);
-    heap::fork::locks_come_free(deadline) && capture::lock_comes_free(deadline)
+    heap::fork::locks_come_free(deadline) && capture::lock_comes_free(deadline) && sweep::comes_free(deadline)
 }
 
 /// Takes the heap's locks, and returns this thread's signals, for [`unlock_heap`]. Handlers of the program must
@@ -472,7 +480,8 @@ impl LostList {
     /// Notes an object as number `index`; `false`: there is no room.
     fn set(&self, index: usize, start: usize) -> bool {
         let Some(list) = self.0.filter(|_| index < MAX_LOST) else { return false };
-        // SAFETY: the mapping has room for MAX_LOST addresses, and only the check's one thread writes there.
+        // SAFETY: the mapping has room for MAX_LOST addresses, and one thread at a time writes there: the check's, then
+        // the one that waited for it.
         unsafe { list.ptr::<usize>().add(index).write(start) };
         true
     }
@@ -480,8 +489,20 @@ impl LostList {
     /// The object noted as number `index`.
     fn get(&self, index: usize) -> Option<Addr> {
         let list = self.0.filter(|_| index < MAX_LOST)?;
-        // SAFETY: as above; whoever wrote there has ended.
+        // SAFETY: as above; nobody else writes there any more.
         Some(Addr(unsafe { list.ptr::<usize>().add(index).read() }))
+    }
+
+    /// Has the first `count` objects swept up, from now on.
+    ///
+    /// # Safety
+    /// In a check that has ended; so many objects are noted, and the last check found them lost.
+    unsafe fn sweep(mut self, count: usize) {
+        let Some(list) = self.0.take() else { return };
+        // SAFETY: this check has finished the sweep before it began; the rest is the caller's promise, and the mapping
+        // is not `self`'s any more.
+        unsafe { sweep::put(list, count, generation()) };
+        trigger::wake_to_sweep();
     }
 }
 
@@ -494,26 +515,23 @@ impl Drop for LostList {
     }
 }
 
-/// Notes in the objects' records what was lost; frees what was lost twice running, if asked to. Returns how
-/// many objects were freed.
+/// Notes in the objects' records what was lost. What was lost twice running is to be freed, if asked to: such objects
+/// come to the list's beginning, and their amount is returned.
 ///
 /// What is lost stays as it is: the program can't reach it to free it.
-fn remember(result: &Result, list: &LostList) -> usize {
+fn remember(result: &Result, list: &LostList) -> Amount {
     let reclaim = config::is_on(Key::Reclaim) && !stale::is_assertion_on() && !result.is_partial;
-    let mut freed = 0;
+    let mut again = Amount::default();
     for object in (0..result.lost).filter_map(|index| list.get(index)) {
         let Some(record) = tracking::find(object).filter(|record| record.is_live()) else { continue };
         record.add(tracking::REPORTED);
-        if reclaim && record.lost_before(generation()) {
-            // SAFETY: two checks have found that nothing leads to the object. That a program which hides
-            // its pointers is broken by this, the option's documentation says.
-            unsafe { heap::free(object.ptr(), heap::Operation::Free) };
-            freed += 1;
-        } else {
-            record.note_lost(generation());
+        // Its place in the list is that of one that has been looked at.
+        if reclaim && record.lost_before(generation()) && list.set(again.blocks, object.0) {
+            again = again.plus(Amount { bytes: record.requested(), blocks: 1 });
         }
+        record.note_lost(generation());
     }
-    freed
+    again
 }
 
 fn write_report(session: &mut Session<'_>, totals: Totals, groups: &Groups, not_seen: &[String]) -> bool {
@@ -584,11 +602,14 @@ fn not_seen(world: &StoppedWorld, notes: roots::Notes) -> Vec<String> {
     lines
 }
 
+/// Whether it matters what checks have found lost before.
+fn keeps_lost() -> bool {
+    config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim)
+}
+
 /// What the check found and could not keep, a sentence each.
 fn limits(forgotten: usize) -> impl Iterator<Item = String> {
-    // They are only kept for these options.
-    let is_kept = config::is_on(Key::OnlyNew) || config::is_on(Key::Reclaim);
-    let forgotten = (forgotten > 0 && is_kept)
+    let forgotten = (forgotten > 0 && keeps_lost())
         .then(|| format!("{forgotten} lost blocks are not remembered: the next check takes them for new"));
     let dropped = depot::statistics().dropped;
     let dropped = (dropped > 0).then(|| format!("{dropped} stacks could not be stored for want of memory"));
@@ -599,26 +620,31 @@ fn limits(forgotten: usize) -> impl Iterator<Item = String> {
     forgotten.into_iter().chain(dropped).chain(missed)
 }
 
-fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: usize) {
+fn trace(trigger: Trigger, result: &Result, paused: &Times, reclaimed: Amount) {
     let number = GENERATION.load(Relaxed);
     let lost = result.totals.leaked();
-    let live = (result.live_bytes, result.live_blocks);
+    let before = Amount { bytes: result.live_bytes, blocks: result.live_blocks };
+    let after = before.minus(reclaimed);
     say!(
-        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes in {} of CPU; live {} bytes in {} blocks, lost {} in {}, reclaimed {reclaimed} blocks",
+        "check {number} ({}): {}; pause {}; {} workers scanned {} bytes in {} of CPU; heap {} bytes in {} blocks before, {} in {} after; lost {} in {}, reclaimed {} in {}",
         trigger.name(),
         result.times,
         paused.pause(),
         result.workers,
         result.scanned_bytes,
         Milliseconds(result.mark_cpu),
-        live.0,
-        live.1,
+        before.bytes,
+        before.blocks,
+        after.bytes,
+        after.blocks,
         lost.bytes,
         lost.blocks,
+        reclaimed.bytes,
+        reclaimed.blocks,
     );
-    if result.forgotten > 0 {
+    if result.forgotten > 0 && keeps_lost() {
         say!(
-            "check {number}: {} lost blocks more than are remembered; the next check takes them for new",
+            "check {number}: {} lost blocks more than are remembered: the next check takes them for new",
             result.forgotten
         );
     }

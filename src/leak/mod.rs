@@ -26,6 +26,7 @@ pub(crate) mod snapshot;
 mod stale;
 pub(crate) mod stop_world;
 pub(crate) mod suppress;
+mod sweep;
 mod trace;
 pub(crate) mod trigger;
 
@@ -35,7 +36,7 @@ use crate::base::Addr;
 use crate::config::{self, Key, environment};
 use crate::heap::{self, mcache, tracking};
 use crate::sys::message;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Whether the process was started in leak mode (`BESOM_OPTIONS=leak=1`) and has not been told by the
 /// program or `LSAN_OPTIONS` to leave it.
@@ -91,13 +92,13 @@ fn excuse_early_objects() {
     });
 }
 
-/// Bytes allocated since the start, for the trigger by growth.
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
 /// The heap's hook: what is noted of a new object.
 fn on_alloc(bytes: usize) -> tracking::Captured {
     if trigger::wants_growth() {
-        trigger::note_allocated(ALLOCATED.fetch_add(bytes, Relaxed) + bytes);
+        trigger::note_allocated(bytes);
+    }
+    if sweep::is_due() {
+        sweep::some();
     }
     // Frames of besom itself are left out of reports by their names.
     let stack = capture::record(0).0;

@@ -175,6 +175,11 @@ fn pending() -> Set {
     pending
 }
 
+/// Lets this thread take `signal`.
+pub(crate) fn unblock(signal: i32) {
+    change_blocked(libc::SIG_UNBLOCK, only(signal));
+}
+
 /// Queues `signal` with `value` for thread `tid` of this process.
 ///
 /// `EAGAIN`: the user's limit of pending signals is reached. `ESRCH`: no such thread any more.
@@ -248,6 +253,12 @@ mod tests {
         // SAFETY: the handler set above runs.
         unsafe { queue(pid, tid, signal, 0xabcd) }.unwrap();
         assert_eq!(GOT.load(SeqCst), 0xabcd);
+        let open = set_blocked(ALL);
+        // SAFETY: as above.
+        unsafe { queue(pid, tid, signal, 0xef) }.unwrap();
+        assert_eq!(GOT.load(SeqCst), 0xabcd, "it is blocked");
+        unblock(signal);
+        assert_eq!((GOT.load(SeqCst), set_blocked(open) & only(signal)), (0xef, 0));
         // SAFETY: puts back what was there.
         unsafe { set_action(signal, &before) }.unwrap();
         assert!(thread_exists(pid, tid));

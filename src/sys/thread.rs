@@ -27,6 +27,13 @@ pub(crate) fn start(entry: Entry) -> Result<(), i32> {
     if error == 0 { Ok(()) } else { Err(error) }
 }
 
+/// Lets other threads run, if any wait for this CPU.
+#[cfg(feature = "leak")]
+pub(crate) fn give_way() {
+    // SAFETY: a system call without arguments.
+    unsafe { libc::sched_yield() };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

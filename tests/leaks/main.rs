@@ -64,6 +64,7 @@ programs! {
         check_call_new
         check_new_many
         check_growth
+        check_growth_churn
         check_growth_failed
         check_interval
         check_interval_failed
@@ -73,10 +74,16 @@ programs! {
         check_off
         check_own_malloc
         check_reclaim
+        check_reclaim_finish
+        check_reclaim_limit
         check_reclaim_partial
+        check_reclaim_thread
         check_signal
+        check_signal_blocked
         check_summary
         check_thread_blocked
+        check_trace
+        check_trace_reclaim
         exit_abort
         exit_code
         exit_code_zero
