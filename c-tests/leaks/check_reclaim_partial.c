@@ -4,7 +4,7 @@
 // flags: -pthread
 #include "leak.h"
 
-uintptr_t hidden;
+uintptr_t hidden[100];
 volatile int finished;
 
 static void *hold(void *unused) {
@@ -12,18 +12,20 @@ static void *hold(void *unused) {
     CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8) == 0);
     wipe_stack();
     arrived = 1;
-    /* The address is nowhere but here, where nobody looks for it. */
+    /* The addresses might be here, where nobody looks for them. */
     while (!finished) usleep(1000);
     return unused;
 }
 
 int main(void) {
-    hidden = make_hidden(400);
+    /* Many, since a stale word may hide one. */
+    for (int i = 0; i < 100; i++) hidden[i] = make_hidden(400);
     start(hold, NULL);
     await(1);
     usleep(50000);
+    wipe_stack();
     for (int i = 0; i < 3; i++) CHECK(besom_leak_check() == 1);
     for (int i = 0; i < 10000; i++) memset(make(400), 2, 400);
-    CHECK(((char *)reveal(hidden))[399] == 1);
+    for (int i = 0; i < 100; i++) CHECK(((char *)reveal(hidden[i]))[399] == 1);
     finished = 1;
 }
