@@ -82,7 +82,7 @@ pub(crate) fn generation() -> u32 {
 pub(crate) unsafe fn reset_after_fork() {
     // SAFETY: the thread that forked is the only one, and makes no check; the lock guards no value.
     unsafe { CHECKING.reset_in_child() };
-    // SAFETY: likewise, and forking is no part of a sweep.
+    // SAFETY: likewise.
     unsafe { sweep::reset_after_fork() };
     HAS_REPORTED.store(false, Relaxed);
 }

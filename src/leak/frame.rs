@@ -20,6 +20,10 @@ static EXIT: AtomicUsize = AtomicUsize::new(0);
 pub(super) fn learn() {
     // SAFETY: looks a name up.
     let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"exit".as_ptr()) }.addr();
+    if next == 0 {
+        // SAFETY: takes the message away, which the program did not cause.
+        unsafe { libc::dlerror() };
+    }
     EXIT.store(if next != 0 { next } else { libc::exit as *const () as usize }, Relaxed);
 }
 

@@ -11,7 +11,7 @@
 use super::own_memory;
 use crate::base::Addr;
 use crate::heap::{self, tracking};
-use crate::sys::{futex, signal, thread, time};
+use crate::sys::{futex, rseq, signal, thread, time};
 use core::sync::atomic::{
     AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -27,12 +27,17 @@ const STRETCH: usize = 1024;
 /// How long a check sleeps that waits for the broom.
 const NAP_NANOSECONDS: u64 = 1_000_000;
 
+/// Nobody has the broom. Else its holder's name stands there, so that a handler that forks, and the child, know it.
 const FREE: u32 = 0;
-const TAKEN: u32 = 1;
+
+/// This thread's name: its thread pointer, which is a multiple of 64 with glibc. It is the same in a child of fork.
+fn own_name() -> u32 {
+    (rseq::thread_pointer() >> 6) as u32 | 1 << (u32::BITS - 1)
+}
 
 /// Objects to free.
 struct Queue {
-    /// Whether somebody is at it.
+    /// Who is at it.
     broom: AtomicU32,
     /// How many objects are left. They are taken from the list's end.
     left: AtomicUsize,
@@ -80,8 +85,16 @@ impl Queue {
     /// Takes the broom, if it is free.
     fn try_take(&self) -> Option<Broom<'_>> {
         let is_free = self.broom.load(Relaxed) == FREE
-            && self.broom.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok();
+            && self.broom.compare_exchange(FREE, own_name(), Acquire, Relaxed).is_ok();
         is_free.then(|| Broom(self))
+    }
+
+    /// Waits for the broom to come free, for so long at most.
+    fn wait(&self, nanoseconds: u64) {
+        match self.broom.load(Relaxed) {
+            FREE => {}
+            holder => futex::wait_for(&self.broom, holder, nanoseconds),
+        }
     }
 
     /// Takes the broom when it is free. For ever, if code that this thread interrupted has it.
@@ -90,7 +103,7 @@ impl Queue {
             if let Some(broom) = self.try_take() {
                 return broom;
             }
-            futex::wait_for(&self.broom, TAKEN, NAP_NANOSECONDS);
+            self.wait(NAP_NANOSECONDS);
         }
     }
 }
@@ -183,7 +196,7 @@ pub(super) fn all() {
     while is_due() {
         match QUEUE.try_take() {
             Some(broom) => broom.sweep(STRETCH, usize::MAX, free),
-            None => futex::wait_for(&QUEUE.broom, TAKEN, NAP_NANOSECONDS),
+            None => QUEUE.wait(NAP_NANOSECONDS),
         }
         thread::give_way();
     }
@@ -205,17 +218,23 @@ pub(super) fn finish() {
 pub(super) fn comes_free(deadline: u64) -> bool {
     while QUEUE.broom.load(Relaxed) != FREE {
         let Some(left) = deadline.checked_sub(time::nanoseconds()) else { return false };
-        futex::wait_for(&QUEUE.broom, TAKEN, left.min(NAP_NANOSECONDS));
+        if QUEUE.broom.load(Relaxed) == own_name() {
+            return false;
+        }
+        QUEUE.wait(left.min(NAP_NANOSECONDS));
     }
     true
 }
 
-/// In a child of fork, where a thread that held the broom does not exist.
+/// In a child of fork, where another thread that held the broom does not exist. A handler that has interrupted this one's
+/// sweep and forked goes back to it.
 ///
 /// # Safety
-/// This is the child's only thread, and it does not hold the broom.
+/// This is the child's only thread.
 pub(super) unsafe fn reset_after_fork() {
-    QUEUE.broom.store(FREE, Relaxed);
+    if QUEUE.broom.load(Relaxed) != own_name() {
+        QUEUE.broom.store(FREE, Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn goal_after(base: usize, percent: usize) -> usize {
 
 /// Bytes to allocate before the next look at a heap of `in_use` bytes, which can't reach `goal` with less.
 fn bytes_to_look(base: usize, goal: usize, in_use: usize) -> usize {
-    (goal - in_use).max((goal - base) / LOOKS_PER_GROWTH)
+    goal.saturating_sub(in_use).max(goal.saturating_sub(base) / LOOKS_PER_GROWTH)
 }
 
 /// Sets the next look, after so many bytes more are allocated.

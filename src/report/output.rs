@@ -10,10 +10,10 @@
 use crate::config::Ascii;
 use crate::sys::message;
 use crate::sys::{
-    file::{self, File},
+    file::File,
     message::say,
-    signal,
     syscall::{Errno, call},
+    write_guard::WriteGuard,
 };
 use alloc::{ffi::CString, format, vec::Vec};
 use core::fmt;
@@ -82,10 +82,10 @@ impl Output {
         self.open();
         self.has_written = true;
         // In a copy of the program these signals are ignored; a check in place needs it.
-        let _guard = signal::WriteGuard::new();
+        let mut guard = WriteGuard::new();
         let mut rest = &self.buffer[..];
         while self.error.is_none() && !rest.is_empty() {
-            match write(self.fd, rest) {
+            match write(&mut guard, self.fd, rest) {
                 Ok(written) => rest = rest.get(written..).unwrap_or(&[]),
                 Err(error) => self.error = Some(error),
             }
@@ -102,8 +102,8 @@ impl fmt::Write for Output {
 }
 
 /// Writes some of `bytes`; waits if the descriptor is full and does not block by itself.
-fn write(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
-    match file::write(fd, bytes) {
+fn write(guard: &mut WriteGuard, fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
+    match guard.write(fd, bytes) {
         Ok(0) => Err(Errno(libc::EIO)),
         Err(Errno(libc::EINTR)) => Ok(0),
         Err(Errno(libc::EAGAIN)) => wait_until_writable(fd).map(|()| 0),

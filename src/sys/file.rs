@@ -1,7 +1,7 @@
 //! Files read and written without libc and without a heap.
 
-use super::signal;
 use super::syscall::{Errno, call};
+use super::write_guard::WriteGuard;
 use crate::base::Addr;
 use core::ffi::CStr;
 
@@ -67,22 +67,14 @@ impl Drop for File {
 /// Writes all of `bytes` to descriptor `fd`; gives up at the first error but an interruption. A pipe that nobody reads
 /// and a file at its limit are errors, not the end of the process.
 pub(crate) fn write_all(fd: i32, mut bytes: &[u8]) {
-    let _guard = signal::WriteGuard::new();
+    let mut guard = WriteGuard::new();
     while !bytes.is_empty() {
-        match write(fd, bytes) {
+        match guard.write(fd, bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(Errno(libc::EINTR)) => {}
             Err(_) => return,
         }
     }
-}
-
-/// Writes some of `bytes` to descriptor `fd`; how many. The signals of a failed write are the caller's matter: see
-/// [`signal::WriteGuard`].
-pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
-    let args = [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
-    // SAFETY: the kernel only reads the buffer, which is borrowed for the call.
-    unsafe { call(libc::SYS_write, args) }
 }
 
 /// The lines of a file, one at a time, in a buffer of `N` bytes; a longer line is cut to `N` bytes.

@@ -25,3 +25,4 @@ pub(crate) mod signal;
 pub(crate) mod syscall;
 pub(crate) mod thread;
 pub(crate) mod time;
+pub(crate) mod write_guard;

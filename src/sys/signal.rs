@@ -4,6 +4,7 @@
 //! errno; its siginfo hides the fields that a queued signal carries.
 
 use super::syscall::{Errno, call};
+use super::write_guard::change_blocked;
 use core::ffi::c_void;
 
 /// A handler as the kernel calls it: signal, what is known of its origin, the interrupted context.
@@ -124,57 +125,6 @@ pub(crate) fn set_blocked(blocked: Set) -> Set {
     change_blocked(libc::SIG_SETMASK, blocked)
 }
 
-/// Blocks a set of signals beside or instead of those blocked, as `how` (`SIG_*`) says, and returns those before.
-fn change_blocked(how: i32, set: Set) -> Set {
-    let mut old: Set = 0;
-    let args = [how as usize, &raw const set as usize, &raw mut old as usize, size_of::<Set>(), 0, 0];
-    // SAFETY: the kernel reads one set and writes the other, both alive; it cannot fail with these.
-    let _ = unsafe { call(libc::SYS_rt_sigprocmask, args) };
-    old
-}
-
-/// The signals by which the kernel tells a thread that it has written to a pipe that nobody reads or beyond the limit of a
-/// file. Nearly every program dies of them.
-const WRITE_SIGNALS: Set = only(libc::SIGPIPE) | only(libc::SIGXFSZ);
-
-/// While it lives, this thread's failed writes are errors and nothing else.
-///
-/// The signals are blocked, and one that comes is taken away again, unless it was waiting already.
-pub(crate) struct WriteGuard {
-    blocked_before: Set,
-    pending_before: Set,
-}
-
-impl WriteGuard {
-    /// Blocks the signals.
-    pub(crate) fn new() -> Self {
-        let blocked_before = change_blocked(libc::SIG_BLOCK, WRITE_SIGNALS);
-        Self { blocked_before, pending_before: pending() & WRITE_SIGNALS }
-    }
-}
-
-impl Drop for WriteGuard {
-    fn drop(&mut self) {
-        let ours = pending() & WRITE_SIGNALS & !self.pending_before;
-        if ours != 0 {
-            let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            let args = [&raw const ours as usize, 0, &raw const at_once as usize, size_of::<Set>(), 0, 0];
-            // SAFETY: the kernel reads the set and the time, which live for the call, and takes a waiting signal away.
-            let _ = unsafe { call(libc::SYS_rt_sigtimedwait, args) };
-        }
-        set_blocked(self.blocked_before);
-    }
-}
-
-/// Signals that wait for this thread or the process to unblock them.
-fn pending() -> Set {
-    let mut pending: Set = 0;
-    let args = [&raw mut pending as usize, size_of::<Set>(), 0, 0, 0, 0];
-    // SAFETY: the kernel writes one set, which lives for the call.
-    let _ = unsafe { call(libc::SYS_rt_sigpending, args) };
-    pending
-}
-
 /// Lets this thread take `signal`.
 pub(crate) fn unblock(signal: i32) {
     change_blocked(libc::SIG_UNBLOCK, only(signal));
@@ -219,26 +169,6 @@ mod tests {
     unsafe extern "C" fn note(_: i32, info: *const Info, _: *mut c_void) {
         // SAFETY: the kernel passes the information of a queued signal.
         GOT.store(unsafe { (*info).value }, SeqCst);
-    }
-
-    #[test]
-    fn a_guarded_write_to_a_pipe_that_nobody_reads_is_an_error_only() {
-        let mut ends = [0; 2];
-        // SAFETY: makes two descriptors; the first is closed at once, the second at the end.
-        unsafe { assert_eq!((libc::pipe(ends.as_mut_ptr()), libc::close(ends[0])), (0, 0)) };
-        // Rust's runtime ignores the signal; blocked and handled by default it would wait.
-        let before = set_blocked(only(libc::SIGPIPE));
-        // SAFETY: the default action, of a signal that is blocked here and that no other thread of the tests raises.
-        let action = unsafe { set_action(libc::SIGPIPE, &Action::DEFAULT) }.unwrap();
-        {
-            let _guard = WriteGuard::new();
-            assert_eq!(crate::sys::file::write(ends[1], b"x"), Err(Errno(libc::EPIPE)));
-            assert_eq!(pending() & WRITE_SIGNALS, only(libc::SIGPIPE));
-        }
-        assert_eq!(pending() & WRITE_SIGNALS, 0);
-        assert_eq!(set_blocked(before), only(libc::SIGPIPE));
-        // SAFETY: puts back what was there, and closes what was opened here.
-        unsafe { (set_action(libc::SIGPIPE, &action).unwrap(), libc::close(ends[1])) };
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(super) struct MapTable {
 struct Image {
     file: (u32, u32, u64),
     end: usize,
+    /// Whether it has code or data: a file that is only read has one mapping and neither.
+    is_loaded: bool,
 }
 
 impl MapTable {
@@ -57,7 +59,8 @@ impl MapTable {
                 result = result.and(table.add(mapping, &mut image, read));
             }
             // What the linker leaves out between segments belongs to the object's file.
-            table.has_hidden_data |= !mapping.readable && mapping.inode == 0 && mapping.start < image.end;
+            let is_hidden = !mapping.readable && mapping.inode == 0 && mapping.start < image.end;
+            table.has_hidden_data |= is_hidden && image.is_loaded;
         });
         result.map(|()| found.then_some(table))
     }
@@ -133,8 +136,9 @@ fn classify(mapping: &Mapping<'_>, image: &mut Image, read: Read<'_>) -> Class {
     }
     let file = (mapping.device.0, mapping.device.1, mapping.inode);
     if mapping.offset == 0 && (image.file != file || mapping.start >= image.end) {
-        *image = Image { file, end: image::end_of(mapping.start, read).unwrap_or(0) };
+        *image = Image { file, end: image::end_of(mapping.start, read).unwrap_or(0), is_loaded: false };
     }
+    image.is_loaded |= image.file == file && (mapping.executable || mapping.writable);
     match () {
         () if is_device(path) => Class::Other,
         () if image.file == file && mapping.start < image.end => Class::Globals,
