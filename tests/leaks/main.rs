@@ -187,6 +187,7 @@ programs! {
         root_stack_main
         root_stack_returned
         root_stack_stale
+        root_stack_stale_many
         root_stack_thread
         root_stack_tiny
         root_stack_tiny_used
