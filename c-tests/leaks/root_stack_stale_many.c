@@ -8,13 +8,13 @@
 void (*const table[])(int) = {exit};
 void (*volatile leave)(int);
 
-static NOINLINE void fill(void) {
+static NOINLINE void lose_frame(void) {
     void *volatile blocks[200];
     for (int i = 0; i < 200; i++) blocks[i] = malloc(24);
 }
 
 int main(void) {
     leave = table[0];
-    fill();
+    lose_frame();
     return 0;
 }
