@@ -37,8 +37,8 @@ const MIN_GROWTH_BYTES: usize = 4 << 20;
 /// The heap is looked at this often, at most, while it allocates as much as the growth that counts: a program whose
 /// heap stays just below the goal would be looked at all the time.
 const LOOKS_PER_GROWTH: usize = 8;
-/// What the smallest object takes.
-const MIN_OBJECT_BYTES: usize = 16;
+/// What the smallest object takes: a request of no bytes counts, too.
+const MIN_OBJECT_BYTES: usize = 8;
 
 const SECOND: u64 = 1_000_000_000;
 /// Without an interval the thread sleeps until it is woken.
@@ -156,7 +156,8 @@ fn goal_after(base: usize, percent: usize) -> usize {
     base.saturating_add((base.saturating_mul(percent) / 100).max(MIN_GROWTH_BYTES))
 }
 
-/// Bytes to allocate before the next look at a heap of `in_use` bytes, which can't reach `goal` with less.
+/// Bytes to request before the next look at a heap of `in_use` bytes, by which it will not be far beyond `goal`: it grows
+/// by the classes' sizes, most of which are up to an eighth larger.
 fn bytes_to_look(base: usize, goal: usize, in_use: usize) -> usize {
     goal.saturating_sub(in_use).max(goal.saturating_sub(base) / LOOKS_PER_GROWTH)
 }
