@@ -26,6 +26,8 @@ const BYTES_PER_REQUEST: usize = 64 << 10;
 const STRETCH: usize = 1024;
 /// How long a check sleeps that waits for the broom.
 const NAP_NANOSECONDS: u64 = 1_000_000;
+/// Naps, about a second, after which besom's own thread waits no longer.
+const MOST_NAPS: u32 = 1000;
 
 /// Nobody has the broom. Else its holder's name stands there, so that a handler that forks, and the child, know it.
 const FREE: u32 = 0;
@@ -191,12 +193,20 @@ fn relieve() -> bool {
     was_due
 }
 
-/// On besom's own thread: frees all that is left, and lets requests do their part meanwhile.
+/// On besom's own thread: frees all that is left, and lets requests do their part meanwhile. Gives up if nobody gets on: a
+/// signal handler that interrupted a sweep may never return.
 pub(super) fn all() {
-    while is_due() {
+    let mut naps = 0;
+    while is_due() && naps < MOST_NAPS {
         match QUEUE.try_take() {
-            Some(broom) => broom.sweep(STRETCH, usize::MAX, free),
-            None => QUEUE.wait(NAP_NANOSECONDS),
+            Some(broom) => {
+                broom.sweep(STRETCH, usize::MAX, free);
+                naps = 0;
+            }
+            None => {
+                QUEUE.wait(NAP_NANOSECONDS);
+                naps += 1;
+            }
         }
         thread::give_way();
     }

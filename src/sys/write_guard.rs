@@ -16,11 +16,12 @@ const WRITE_SIGNALS: Set = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
 /// While it lives, this thread's failed writes are errors and nothing else.
 ///
 /// The signals are blocked, and one that a write by [`Self::write`] has raised is taken away again, unless it was waiting
-/// already. As long as nothing fails that is two system calls that every filter allows.
+/// already. As long as all is written, that is two system calls that every filter allows, and one more where the program
+/// blocks the signals already.
 pub(crate) struct WriteGuard {
     blocked_before: Set,
     pending_before: Set,
-    has_failed: bool,
+    has_fallen_short: bool,
 }
 
 impl WriteGuard {
@@ -30,7 +31,7 @@ impl WriteGuard {
         // What was not blocked does not wait.
         let could_wait = blocked_before & WRITE_SIGNALS;
         let pending_before = if could_wait == 0 { 0 } else { pending() & could_wait };
-        Self { blocked_before, pending_before, has_failed: false }
+        Self { blocked_before, pending_before, has_fallen_short: false }
     }
 
     /// Writes some of `bytes` to descriptor `fd`; how many.
@@ -38,24 +39,25 @@ impl WriteGuard {
         let args = [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
         // SAFETY: the kernel only reads the bytes, which are borrowed for the call.
         let written = unsafe { call(libc::SYS_write, args) };
-        self.has_failed |= matches!(written, Err(Errno(libc::EPIPE | libc::EFBIG)));
+        // The last reader of a pipe may leave in the middle: then some bytes are written, and the signal comes, too.
+        self.has_fallen_short |= written != Ok(bytes.len());
         written
     }
 
-    /// Takes the signals away that failed writes have raised.
+    /// Takes the signals away that writes have raised.
     #[cold]
     fn take_raised(&self) {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let ours = WRITE_SIGNALS & !self.pending_before;
         let args = [&raw const ours as usize, 0, &raw const at_once as usize, size_of::<Set>(), 0, 0];
         // SAFETY: the kernel reads the set and the time, which live for the call, and takes one waiting signal away.
-        while unsafe { call(libc::SYS_rt_sigtimedwait, args) }.is_ok() {}
+        while matches!(unsafe { call(libc::SYS_rt_sigtimedwait, args) }, Ok(1..)) {}
     }
 }
 
 impl Drop for WriteGuard {
     fn drop(&mut self) {
-        if self.has_failed {
+        if self.has_fallen_short {
             self.take_raised();
         }
         change_blocked(libc::SIG_SETMASK, self.blocked_before);
