@@ -16,7 +16,7 @@ use std::{env, fs, path::Path};
 const REQUESTS: &str = "\
   .text.requests : ALIGN(65536)
   {
-    *(.text.*5besom3abi9own_pages* .text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit*)
+    *(.text.*5besom3abi9own_pages7release* .text.*5besom3abi9lifecycle11constructor* .text.*5besom3abi9lifecycle7at_exit*)
     . = ALIGN(64);
     *(.text.malloc)
     . = ALIGN(64);
@@ -26,7 +26,7 @@ const REQUESTS: &str = "\
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
     *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
     *(.text.*5besom4heap6mcache14create_slab_of*)
-    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give*)
+    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give* .text.*5besom4heap7central6blocks*)
     . = ALIGN(64);
     *(.text._Znwm .text._Znam)
     . = ALIGN(64);
@@ -46,6 +46,7 @@ const MAINTENANCE: &str = "\
   .text.maintenance : ALIGN(65536)
   {
     *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap9page_heap5alloc*)
+    *(.text.*5besom4heap11maintenance16look_for_surplus*)
     *(.text.*5besom4heap13address_space12AddressSpace12commit_array*)
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
@@ -119,8 +120,9 @@ SECTIONS
   .bss.tables (NOLOAD) :
   {
     *(.bss.*5besom4heap*CENTRALS*)
+    *(.bss.*5besom4heap*6BLOCKS*)
     *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*OTHER_CPUS* .bss.*5besom4heap*SHARDS*)
-    *(.bss.*5besom4heap*ARENA* .bss.*5besom4heap*TRANSFER_OBJECTS* .bss.*5besom4heap*BLOCKS*)
+    *(.bss.*5besom4heap*ARENA*)
     *(.bss.*5besom6config*COP* .bss.*5besom4leak*)
   }
 }

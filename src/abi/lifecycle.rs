@@ -57,6 +57,15 @@ extern "C" fn constructor() {
 
 #[inline(always)]
 fn start() {
+    start_all();
+    // Last: what runs after this takes its pages back.
+    #[cfg(feature = "dlopen")]
+    super::own_pages::release(&super::own_pages::find());
+}
+
+/// Never inline: what calls it stays in memory.
+#[inline(never)]
+fn start_all() {
     heap::ensure_started();
     if config::is_on(Key::Stats) {
         message::keep_output();
@@ -77,9 +86,6 @@ fn start() {
         on_exit(at_exit, core::ptr::null_mut());
     }
     super::thread::start();
-    // Last: what runs after this takes its pages back.
-    #[cfg(feature = "dlopen")]
-    super::own_pages::release();
 }
 
 /// Whether the program's malloc is another one than besom's.

@@ -31,16 +31,19 @@ const PAGE: usize = 4096;
 /// As much as the kernel maps at once. `build.rs` puts what requests need at the end of the code, in one of these.
 const WINDOW_BYTES: usize = 64 << 10;
 
-/// Gives them back. Where the linker knows no such order, other code goes, and comes back.
-///
-/// Never inline: its own address tells where the window is.
+/// Where such pages begin, and their bytes.
+pub(super) type Unneeded = [(Addr, usize); 3];
+
+/// Finds what is needed no more when the start has ended. Where the linker knows no such order, that is other code, which
+/// comes back. Also makes the code of maintenance a mapping of its own.
 #[inline(never)]
-pub(super) fn release() {
+pub(super) fn find() -> Unneeded {
     // SAFETY: the linker says that this is the header of this file, which stays loaded.
     let (image, header) = unsafe { (Addr::of(&raw const IMAGE), &IMAGE) };
+    let mut unneeded = [(Addr(0), 0); 3];
     // A library's addresses count from where it is loaded; a program's may not.
     if header.e_type != libc::ET_DYN {
-        return;
+        return unneeded;
     }
     let first = image.plus(header.e_phoff as usize).ptr::<libc::Elf64_Phdr>();
     // SAFETY: the header says where they are, and how many.
@@ -50,15 +53,30 @@ pub(super) fn release() {
     };
     // Counted from the image, as the linker aligns it.
     let window = (release as *const () as usize - image.0) & !(WINDOW_BYTES - 1);
-    for segment in segments.iter().filter(is_code) {
+    // There is one.
+    if let Some(segment) = segments.iter().find(is_code) {
         let (start, bytes) = (segment.p_vaddr as usize, segment.p_memsz as usize);
         let end = start + bytes;
         set_apart(image.plus(start), super::thread::start as *const () as usize);
-        release_pages(image.plus(start), image.plus(end.min(window.max(start))));
-        release_pages(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
+        unneeded[0] = pages_in(image.plus(start), image.plus(end.min(window.max(start))));
+        unneeded[1] = pages_in(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
     }
     let (start, bytes) = relocations(image);
-    release_pages(start, start.plus(bytes));
+    unneeded[2] = pages_in(start, start.plus(bytes));
+    unneeded
+}
+
+/// Gives back what [`find`] has found. It does no more than that, since it lies among the code of requests, which every
+/// process holds.
+///
+/// Never inline: its own address tells where the window is.
+#[inline(never)]
+pub(super) fn release(unneeded: &Unneeded) {
+    for &(start, bytes) in unneeded.iter().filter(|(_, bytes)| *bytes > 0) {
+        // SAFETY: pages of the file that nobody may or does write. This function is in none of them, or comes back. An
+        // error (larger pages, or locked ones) leaves them where they are.
+        let _ = unsafe { memory::advise(start, bytes, libc::MADV_DONTNEED) };
+    }
 }
 
 /// Makes the code from `start` up to the page of the first function of the start (`build.rs`) a mapping of its own, so
@@ -92,12 +110,8 @@ fn relocations(image: Addr) -> (Addr, usize) {
     (if start < image.0 { image.plus(start) } else { Addr(start) }, bytes)
 }
 
-/// Gives back the pages that begin from `start` up to `end`, which nobody may write.
-fn release_pages(start: Addr, end: Addr) {
+/// The pages that begin from `start` up to `end`.
+fn pages_in(start: Addr, end: Addr) -> (Addr, usize) {
     let (start, end) = (align_up(start.0, PAGE), align_up(end.0, PAGE));
-    if start < end {
-        // SAFETY: pages of the file that nobody has written. This function is in none of them, or comes back. An error
-        // (larger pages, or locked ones) leaves them where they are.
-        let _ = unsafe { memory::advise(Addr(start), end - start, libc::MADV_DONTNEED) };
-    }
+    (Addr(start), end.saturating_sub(start))
 }

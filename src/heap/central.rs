@@ -4,9 +4,9 @@
 //! Objects come from the fullest span, so that the emptiest drain and go back to the page heap. Go's
 //! division into swept and unswept sets has no place here, where `free` is explicit.
 
+mod blocks;
 mod transfer;
 
-use super::backlog::{self, Allowance};
 use super::page_map::{self, PageId};
 use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
@@ -15,7 +15,8 @@ use crate::base::{Addr, PAGE_BYTES};
 use crate::sync::{Mutex, MutexGuard, Rank};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use transfer::{LockedTransfer, Transfer};
+pub(crate) use transfer::granted_bytes;
+use transfer::{Allowance, LockedTransfer, Transfer, most_transferred};
 
 /// Most objects that move at once between a cache and a central list.
 pub(crate) const MAX_BATCH: usize = 64;
@@ -26,20 +27,25 @@ const BATCH_BYTES: usize = 64 << 10;
 
 /// Objects that move at once, for a class that has objects.
 pub(crate) fn batch_of(class: usize) -> usize {
-    (BATCH_BYTES / OBJECT_BYTES[class] as usize).clamp(MIN_BATCH, MAX_BATCH)
+    batch_of_bytes(OBJECT_BYTES[class] as usize)
 }
 
-/// Batches a transfer cache may hold.
-const TRANSFER_BATCHES: usize = 64;
-/// Bytes a transfer cache may hold, but at least one batch: 67 of them must not add up to much.
-const TRANSFER_BYTES: usize = 1 << 20;
+/// The same, for objects of `bytes`.
+const fn batch_of_bytes(bytes: usize) -> usize {
+    let objects = BATCH_BYTES / bytes;
+    if objects < MIN_BATCH {
+        MIN_BATCH
+    } else if objects > MAX_BATCH {
+        MAX_BATCH
+    } else {
+        objects
+    }
+}
 
 /// Calls `each` with address and bytes of the lists of free objects. A place behind the end of a list still
 /// names the object that was taken from it.
 pub(crate) fn for_each_list(mut each: impl FnMut(Addr, usize)) {
-    let (slots, bytes) = transfer::memory();
-    each(slots, bytes);
-    let (blocks, bytes) = backlog::memory();
+    let (blocks, bytes) = blocks::memory();
     each(blocks, bytes);
 }
 
@@ -105,12 +111,12 @@ struct Central {
     span_count: AtomicU32,
     /// Objects of all spans that are out: in caches, in the transfer cache or with the program.
     objects_out: AtomicUsize,
-    /// Objects in the transfer cache and the backlog, so that empty ones are not locked.
+    /// Objects in the transfer cache, so that empty ones are not locked.
     transferred: AtomicU32,
-    /// Objects that the transfer cache may hold: none while objects only come back. Those would be from all over
+    /// Objects that the transfer cache may hold, the backlog apart: none while objects only come back. Those would be from all over
     /// the heap, and each keeps its span from becoming free pages.
     transfer_limit: AtomicU32,
-    /// What the backlog may hold beyond that.
+    /// What it may hold beyond that.
     allowance: Allowance,
     /// Whether a CPU has asked for objects since the last [`trim_transfers`].
     wanted: AtomicBool,
@@ -132,14 +138,14 @@ impl Central {
         }
     }
 
-    /// Notes what the transfer cache and the backlog hold, under their lock.
+    /// Notes what the transfer cache holds, under its lock.
     fn note_transferred(&self, locked: &LockedTransfer) {
         self.transferred.store(locked.objects() as u32, Relaxed);
     }
 
-    /// Objects that the transfer cache may hold.
-    fn transfer_limit(&self) -> usize {
-        self.transfer_limit.load(Relaxed) as usize
+    /// Objects that the transfer cache of `class`, this one, may hold, the backlog included.
+    fn limit(&self, class: usize) -> usize {
+        self.transfer_limit.load(Relaxed) as usize + self.allowance.objects(class)
     }
 }
 
@@ -153,15 +159,15 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     central.wanted.store(true, Relaxed);
     if central.transferred.load(Relaxed) != 0 {
         let mut locked = LockedTransfer::lock(class);
-        let n = locked.take_any(into);
+        let n = locked.take(into);
         central.note_transferred(&locked);
         if n > 0 {
             return n;
         }
     }
     central.allowance.note_underflow(class);
-    let (limit, batch) = (central.transfer_limit(), batch_of(class));
-    let most = (TRANSFER_BYTES / OBJECT_BYTES[class] as usize).clamp(batch, batch * TRANSFER_BATCHES);
+    let (limit, batch) = (central.transfer_limit.load(Relaxed) as usize, batch_of(class));
+    let most = most_transferred(OBJECT_BYTES[class] as usize, batch);
     if limit < most {
         // Two at once may count as one: the limit is a guess.
         central.transfer_limit.store((2 * limit).clamp(batch, most) as u32, Relaxed);
@@ -176,14 +182,11 @@ pub(crate) fn give(class: usize, objects: &[Addr]) {
     }
     let central = &CENTRALS[class];
     maintenance::note_returned(objects.len() * OBJECT_BYTES[class] as usize);
-    let limit = central.transfer_limit();
+    let limit = central.limit(class);
     let mut kept = 0;
     if limit > 0 {
         let mut locked = LockedTransfer::lock(class);
         kept = locked.give(objects, limit);
-        if kept < objects.len() && locked.transfer.backlog.give(class, &objects[kept..], &central.allowance) {
-            kept = objects.len();
-        }
         central.note_transferred(&locked);
         if kept < objects.len() {
             central.allowance.note_overflow();
@@ -213,9 +216,9 @@ pub(crate) fn give_many(class: usize, most: usize, mut pop: impl FnMut(&mut [Add
     if most == 0 || !central.allowance.is_given() {
         return 0;
     }
-    let limit = central.transfer_limit();
+    let limit = central.limit(class);
     let mut locked = LockedTransfer::lock(class);
-    let given = repeat(most, |most| locked.accept(limit, most, &central.allowance, &mut pop));
+    let given = repeat(most, |most| locked.accept(limit, most, &mut pop));
     central.note_transferred(&locked);
     drop(locked);
     maintenance::note_returned(given * OBJECT_BYTES[class] as usize);
@@ -388,44 +391,25 @@ pub(crate) fn trim_transfers(everything: bool) {
             central.transfer_limit.store(0, Relaxed);
             central.allowance.withdraw_all(class);
         }
-        trim_backlog(class, everything);
+        if central.allowance.is_given() {
+            let limit = central.transfer_limit.load(Relaxed) as usize;
+            LockedTransfer::lock(class).return_unused(limit, &central.allowance);
+        }
         while central.transferred.load(Relaxed) != 0 {
             let mut batch = [Addr(0); MAX_BATCH];
             let mut locked = LockedTransfer::lock(class);
-            let surplus = if everything { locked.transfer.len } else { locked.transfer.low_water };
-            let n = locked.take(&mut batch[..surplus.min(MAX_BATCH)]);
+            let n = locked.take_surplus(everything, &mut batch, &central.allowance);
             central.note_transferred(&locked);
-            locked.transfer.low_water = if n == MAX_BATCH { surplus - n } else { locked.transfer.len };
             drop(locked);
-            give_to_spans(class, &batch[..n]);
-            if n < MAX_BATCH {
+            if n == 0 {
                 break;
             }
+            give_to_spans(class, &batch[..n]);
         }
     }
 }
 
-/// Returns to the spans the blocks of a backlog that nobody has wanted since the last call, or all of them, and to the
-/// other classes the leave to keep blocks that this one does not use.
-fn trim_backlog(class: usize, everything: bool) {
-    let central = &CENTRALS[class];
-    if central.allowance.is_given() {
-        central.transfer.lock().backlog.return_unused(class, &central.allowance);
-    }
-    while central.transferred.load(Relaxed) != 0 {
-        let mut batch = [Addr(0); MAX_BATCH];
-        let mut locked = LockedTransfer::lock(class);
-        let n = locked.transfer.backlog.surplus(class, everything, &mut batch, &central.allowance);
-        central.note_transferred(&locked);
-        drop(locked);
-        if n == 0 {
-            return;
-        }
-        give_to_spans(class, &batch[..n]);
-    }
-}
-
-/// Bytes of the objects in all transfer caches and backlogs, racy.
+/// Bytes of the objects in all transfer caches, racy.
 pub(crate) fn transferred_bytes() -> usize {
     let transferred = |(class, central): (usize, &Central)| {
         central.transferred.load(Relaxed) as usize * OBJECT_BYTES[class] as usize
@@ -454,12 +438,11 @@ pub(crate) fn counts(class: usize) -> ClassCounts {
     }
 }
 
-/// Calls `each` for every object in the transfer cache and the backlog of `class`, under their lock.
+/// Calls `each` for every object in the transfer cache of `class`, under its lock.
 #[cfg(test)]
 pub(crate) fn for_each_transferred(class: usize, mut each: impl FnMut(Addr)) {
     let mut locked = LockedTransfer::lock(class);
     locked.for_each(&mut each);
-    locked.transfer.backlog.for_each(each);
 }
 
 /// Whether these locks come free before `deadline`: see [`Mutex::comes_free`].

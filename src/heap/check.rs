@@ -2,7 +2,7 @@
 //!
 //! - every page's entry agrees with the record of its span;
 //! - a span's count of free objects agrees with its bits;
-//! - every object in a cache, a transfer cache or a backlog is out, of the right class, and there only once;
+//! - every object in a cache or a transfer cache is out, of the right class, and there only once;
 //! - the page heap's bitmaps, summaries and counters agree (its own check).
 //!
 //! The caller makes sure that no other thread allocates.

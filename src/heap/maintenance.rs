@@ -1,7 +1,7 @@
 //! What has to be done from time to time, done on slow paths: besom has no thread of its own, unless option
 //! `scavenge_thread` asks for one.
 
-use super::{backlog, central, fork, large, mcache, pages, run_cache};
+use super::{central, fork, large, mcache, pages, run_cache};
 use crate::base::PAGE_BYTES;
 use crate::config::{self, Key};
 use crate::sys::time;
@@ -57,7 +57,7 @@ pub(super) fn tick() {
         look(time::coarse_nanoseconds());
     }
     // Where much goes to and fro, a look that sees only the one of it would take away what comes again.
-    if MOVED.load(Relaxed) >= RETURNED_BYTES.max(2 * backlog::granted_bytes()) {
+    if MOVED.load(Relaxed) >= RETURNED_BYTES.max(2 * central::granted_bytes()) {
         MOVED.store(0, Relaxed);
         if config::is_on(Key::Scavenge) {
             mcache::trim_unused();
@@ -94,8 +94,15 @@ fn look(now: u64) {
         NEXT.store(now + INTERVAL_NANOSECONDS, Relaxed);
         return;
     }
-    let mine = is_due(now, next)
-        && NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
+    if is_due(now, next) {
+        look_for_surplus(now, next);
+    }
+}
+
+/// The rest of a look that was set for `next` and is due. Apart, since most small programs end before their first.
+#[inline(never)]
+fn look_for_surplus(now: u64, next: u64) {
+    let mine = NEXT.compare_exchange(next, now + INTERVAL_NANOSECONDS, Relaxed, Relaxed).is_ok();
     if !mine || !config::is_on(Key::Scavenge) {
         return;
     }

@@ -7,7 +7,6 @@
 pub(crate) mod address_space;
 pub(crate) mod arena;
 pub(crate) mod aside;
-mod backlog;
 mod bootstrap;
 pub(crate) mod central;
 #[cfg(test)]

@@ -1,60 +1,150 @@
 //! The transfer cache of a class: objects on their way from one CPU to another, in front of its spans.
+//!
+//! It may hold some, and beyond that a *backlog* if the class has shown that it is worth it. A loop that makes 100,000
+//! objects and then frees them overflows the transfer cache each time round, and each of its objects would go back to
+//! its span, bit by bit, only to be taken out again. But waiting objects keep their spans from becoming free pages, so a
+//! class may keep one batch more for each that went to the spans and that the program then asked for. All classes
+//! together may keep [`MAX_BACKLOG_BYTES`], and what nobody wants is taken away again; see `central::trim_transfers`.
 
-use super::super::backlog::{Allowance, Backlog};
-use super::super::size_class::ALL_CLASSES;
-use super::{CENTRALS, MAX_BATCH, TRANSFER_BATCHES};
+use super::super::size_class::OBJECT_BYTES;
+use super::blocks::{BACKLOG_BLOCKS, Chain};
+use super::{CENTRALS, MAX_BATCH, batch_of};
 use crate::base::Addr;
 use crate::sync::MutexGuard;
-use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-/// Objects a transfer cache has room for.
-const TRANSFER_SLOTS: usize = MAX_BATCH * TRANSFER_BATCHES;
-/// They lie in rows of so many, of which those of all classes lie side by side: the fewer a class holds, the more
-/// classes share its pages.
-const ROWS: [usize; 3] = [64, 256, TRANSFER_SLOTS - 64 - 256];
-/// The place with which each row begins, and the end of the last. A static lies with the heap's other constants, where
-/// `build.rs` says.
-static BOUNDS: [usize; 4] = [0, ROWS[0], ROWS[0] + ROWS[1], TRANSFER_SLOTS];
+/// Batches a transfer cache may hold, the backlog apart.
+const TRANSFER_BATCHES: usize = 64;
+/// Bytes it may hold, but at least one batch: 67 of them must not add up to much.
+const TRANSFER_BYTES: usize = 1 << 20;
 
-/// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
-/// objects never touch a span's bits.
-pub(super) struct Transfer {
-    /// Objects in the transfer cache.
-    pub(super) len: usize,
-    /// Fewest objects held since the last [`super::trim_transfers`]: what nobody wanted.
-    pub(super) low_water: usize,
-    /// What found no room here, if the class may keep it.
-    pub(super) backlog: Backlog,
-}
-
-/// The objects of all transfer caches, apart from their locks: fork touches every lock, and a class that is
-/// not used should cost no page.
-#[repr(C)]
-struct TransferSlots(Rows<{ ROWS[0] }>, Rows<{ ROWS[1] }>, Rows<{ ROWS[2] }>);
-
-/// One row for each class.
-type Rows<const SLOTS: usize> = [UnsafeCell<[Addr; SLOTS]>; ALL_CLASSES];
-
-const fn rows<const SLOTS: usize>() -> Rows<SLOTS> {
-    [const { UnsafeCell::new([Addr(0); SLOTS]) }; ALL_CLASSES]
-}
-
-// SAFETY: a row is only reached through the `LockedTransfer` of its class, and that holds the class's lock.
-unsafe impl Sync for TransferSlots {}
-
-static TRANSFER_OBJECTS: TransferSlots = TransferSlots(rows(), rows(), rows());
-
-impl Transfer {
-    pub(super) const fn new() -> Self {
-        Self { len: 0, low_water: 0, backlog: Backlog::new() }
+/// Objects that the transfer cache of a class may hold at most, the backlog apart, if an object has `bytes` and a batch
+/// so many objects.
+pub(super) const fn most_transferred(bytes: usize, batch: usize) -> usize {
+    let objects = TRANSFER_BYTES / bytes;
+    if objects < batch {
+        batch
+    } else if objects > batch * TRANSFER_BATCHES {
+        batch * TRANSFER_BATCHES
+    } else {
+        objects
     }
 }
 
-/// A class's transfer cache under its lock. (The class is not a part of [`Transfer`], so that the table of all classes
-/// is zero at first, and costs no page where no class is used.)
+/// Bytes of objects that all backlogs together may keep: enough for loops that a second-level cache cannot hold
+/// any more, and little beside the free pages that the heap keeps anyway.
+pub(super) const MAX_BACKLOG_BYTES: usize = 8 << 20;
+
+/// Bytes that all backlogs together may keep at the moment.
+static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that all backlogs together may keep at the moment.
+#[inline]
+pub(crate) fn granted_bytes() -> usize {
+    GRANTED_BYTES.load(Relaxed)
+}
+
+/// How large a class's backlog may be, and why.
+pub(super) struct Allowance {
+    /// Batches it may keep.
+    batches: AtomicU32,
+    /// Batches that went to the spans for want of room and have not been asked for since.
+    overflowed: AtomicU32,
+}
+
+impl Allowance {
+    pub(super) const fn new() -> Self {
+        Self { batches: AtomicU32::new(0), overflowed: AtomicU32::new(0) }
+    }
+
+    /// Notes that a batch went to the spans because nothing else had room for it.
+    pub(super) fn note_overflow(&self) {
+        // Not locked: a batch that is not counted makes the loop one round slower.
+        self.overflowed.store(self.overflowed.load(Relaxed).saturating_add(1), Relaxed);
+    }
+
+    /// Notes that a batch of `class` was asked for and had to come from the spans: had one been kept, it would
+    /// have been there.
+    pub(super) fn note_underflow(&self, class: usize) {
+        let overflowed = self.overflowed.load(Relaxed);
+        if overflowed == 0 {
+            return;
+        }
+        self.overflowed.store(overflowed - 1, Relaxed);
+        let bytes = charge(class);
+        if GRANTED_BYTES.fetch_add(bytes, Relaxed) + bytes <= MAX_BACKLOG_BYTES {
+            self.batches.fetch_add(1, Relaxed);
+        } else {
+            GRANTED_BYTES.fetch_sub(bytes, Relaxed);
+        }
+    }
+
+    /// Whether the class may keep any batch.
+    pub(super) fn is_given(&self) -> bool {
+        self.batches.load(Relaxed) > 0
+    }
+
+    /// Objects of `class` that it allows.
+    pub(super) fn objects(&self, class: usize) -> usize {
+        self.batches.load(Relaxed) as usize * batch_of(class)
+    }
+
+    /// Takes back leave to keep `batches` batches of `class`, or as many as there were.
+    pub(super) fn withdraw(&self, class: usize, batches: u32) {
+        // Most classes never have any, and a look at all of them should not cost a locked operation for each. One
+        // without objects has none, and could not be charged.
+        if self.batches.load(Relaxed) == 0 {
+            return;
+        }
+        let less = |held: u32| Some(held.saturating_sub(batches));
+        let held = self.batches.fetch_update(Relaxed, Relaxed, less).unwrap_or(0);
+        GRANTED_BYTES.fetch_sub(held.min(batches) as usize * charge(class), Relaxed);
+    }
+
+    /// Takes back all leave, and forgets what spoke for it.
+    pub(super) fn withdraw_all(&self, class: usize) {
+        self.overflowed.store(0, Relaxed);
+        self.withdraw(class, u32::MAX);
+    }
+}
+
+/// What a batch of `class`, a class with objects, takes of [`MAX_BACKLOG_BYTES`]: its bytes, but at least a block's
+/// share, so that no more is promised than there are blocks for.
+fn charge(class: usize) -> usize {
+    (batch_of(class) * OBJECT_BYTES[class] as usize).max(MAX_BACKLOG_BYTES / BACKLOG_BLOCKS)
+}
+
+/// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
+/// objects never touch a span's bits. It does not know its class, so that the table of all classes is zero at first, and
+/// costs no page where no class is used.
+pub(super) struct Transfer {
+    objects: Chain,
+    /// Fewest objects held since the last [`LockedTransfer::take_surplus`] found none: what nobody wanted.
+    low_water: u32,
+    /// Most objects since the last [`LockedTransfer::return_unused`].
+    high_water: u32,
+    /// Batches that the class might have kept then and had not.
+    unused: u32,
+}
+
+impl Transfer {
+    pub(super) const fn new() -> Self {
+        Self { objects: Chain::new(), low_water: 0, high_water: 0, unused: 0 }
+    }
+
+    fn note_fewer(&mut self) {
+        self.low_water = self.low_water.min(self.objects.len() as u32);
+    }
+
+    fn note_more(&mut self) {
+        self.high_water = self.high_water.max(self.objects.len() as u32);
+    }
+}
+
+/// A class's transfer cache under its lock.
 pub(super) struct LockedTransfer {
     class: usize,
-    pub(super) transfer: MutexGuard<'static, Transfer>,
+    transfer: MutexGuard<'static, Transfer>,
 }
 
 impl LockedTransfer {
@@ -63,124 +153,85 @@ impl LockedTransfer {
         Self { class, transfer: CENTRALS[class].transfer.lock() }
     }
 
-    /// Objects held here and in the backlog.
+    /// Objects held.
     pub(super) fn objects(&self) -> usize {
-        self.transfer.len + self.transfer.backlog.objects()
+        self.transfer.objects.len()
     }
 
-    /// The places from `from` on that lie in a row, up to `end` at most.
-    fn slots(&mut self, from: usize, end: usize) -> &mut [Addr] {
-        let TransferSlots(first, second, third) = &TRANSFER_OBJECTS;
-        let row = row_of(from);
-        // SAFETY: all rows of a class go with its lock, which this value holds, and this value is borrowed mutably.
-        let slots: &mut [Addr] = unsafe {
-            match row {
-                0 => &mut *first[self.class].get(),
-                1 => &mut *second[self.class].get(),
-                _ => &mut *third[self.class].get(),
-            }
-        };
-        &mut slots[from - BOUNDS[row]..end.min(BOUNDS[row + 1]) - BOUNDS[row]]
-    }
-
-    /// The last up to `most` objects that lie in a row, and how many there are before them.
-    fn newest(&mut self, most: usize) -> (usize, &mut [Addr]) {
-        let len = self.transfer.len;
-        let row = row_of(len.saturating_sub(1));
-        let first = len.saturating_sub(most).max(BOUNDS[row]);
-        (first, self.slots(first, len))
-    }
-
-    /// Calls `each` for every object of the transfer cache.
+    /// Calls `each` for every object.
     #[cfg(test)]
     pub(super) fn for_each(&mut self, each: &mut impl FnMut(Addr)) {
-        let mut from = 0;
-        while from < self.transfer.len {
-            let row = self.slots(from, self.transfer.len);
-            row.iter().for_each(|&object| each(object));
-            from += row.len();
-        }
-    }
-
-    /// Takes objects from here, or, if there are none, from the backlog.
-    pub(super) fn take_any(&mut self, into: &mut [Addr]) -> usize {
-        if self.transfer.len > 0 { self.take(into) } else { self.transfer.backlog.take(into) }
+        self.transfer.objects.for_each(each);
     }
 
     /// Takes the newest objects.
     pub(super) fn take(&mut self, into: &mut [Addr]) -> usize {
-        let mut taken = 0;
-        while taken < into.len() && self.transfer.len > 0 {
-            let (first, newest) = self.newest(into.len() - taken);
-            into[taken..taken + newest.len()].copy_from_slice(newest);
-            taken += newest.len();
-            self.transfer.len = first;
-        }
-        self.note_len();
-        taken
-    }
-
-    /// Notes that it holds fewer.
-    fn note_len(&mut self) {
-        self.transfer.low_water = self.transfer.low_water.min(self.transfer.len);
-    }
-
-    /// Keeps objects until it holds `limit`; returns how many.
-    pub(super) fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
-        let mut given = 0;
-        while given < objects.len() && self.transfer.len < limit {
-            let len = self.transfer.len;
-            let slots = self.slots(len, limit.min(len + objects.len() - given));
-            let n = slots.len();
-            slots.copy_from_slice(&objects[given..given + n]);
-            given += n;
-            self.transfer.len += n;
-        }
-        given
-    }
-
-    /// Offers up to `most` objects to `push`, the newest of the transfer cache or else of the backlog, and parts with
-    /// those that it took; how many it took, the first of the slice.
-    pub(super) fn offer(&mut self, most: usize, push: &mut impl FnMut(&[Addr]) -> usize) -> usize {
-        if self.transfer.len == 0 {
-            return self.transfer.backlog.offer(most, push);
-        }
-        let (_, newest) = self.newest(most.min(MAX_BATCH));
-        let n = push(newest);
-        newest.copy_within(n.., 0);
-        self.transfer.len -= n;
-        self.note_len();
+        let n = self.transfer.objects.take(into);
+        self.transfer.note_fewer();
         n
     }
 
-    /// Lets `pop` fill a place for up to `most` objects, in the transfer cache up to `limit` or else in the backlog;
-    /// how many it has put there.
+    /// Keeps objects until it holds `limit`; returns how many, the first ones.
+    pub(super) fn give(&mut self, objects: &[Addr], limit: usize) -> usize {
+        let room = limit.saturating_sub(self.objects());
+        let n = self.transfer.objects.give(&objects[..objects.len().min(room)]);
+        self.transfer.note_more();
+        n
+    }
+
+    /// Offers some of the newest objects, up to `most`, to `push`, and parts with those that it took, the first of the
+    /// slice; how many these are.
+    pub(super) fn offer(&mut self, most: usize, push: &mut impl FnMut(&[Addr]) -> usize) -> usize {
+        let n = self.transfer.objects.offer(most, push);
+        self.transfer.note_fewer();
+        n
+    }
+
+    /// Lets `pop` fill places for some objects, up to `most`, and until it holds `limit`; how many it has put there.
     pub(super) fn accept(
         &mut self,
         limit: usize,
         most: usize,
-        allowance: &Allowance,
         pop: &mut impl FnMut(&mut [Addr]) -> usize,
     ) -> usize {
-        let (class, len) = (self.class, self.transfer.len);
-        let room = limit.saturating_sub(len).min(most).min(MAX_BATCH);
-        if room == 0 {
-            return self.transfer.backlog.accept(class, most, allowance, pop);
-        }
-        let n = pop(self.slots(len, len + room));
-        self.transfer.len = len + n;
+        let most = most.min(limit.saturating_sub(self.objects()));
+        let n = if most == 0 { 0 } else { self.transfer.objects.accept(most, pop) };
+        self.transfer.note_more();
         n
     }
-}
 
-/// The row in which a place lies.
-fn row_of(place: usize) -> usize {
-    BOUNDS[1..3].iter().filter(|&&begin| place >= begin).count()
-}
+    /// Takes objects that nobody has wanted since this last found none, or any if `everything` is to go; 0 if there are
+    /// none. The class may keep so much less from then on.
+    pub(super) fn take_surplus(
+        &mut self,
+        everything: bool,
+        into: &mut [Addr; MAX_BATCH],
+        allowance: &Allowance,
+    ) -> usize {
+        let surplus = if everything { self.objects() } else { self.transfer.low_water as usize };
+        let left = surplus - surplus.min(MAX_BATCH);
+        let n = self.transfer.objects.take(&mut into[..surplus.min(MAX_BATCH)]);
+        self.transfer.low_water = if n == 0 { self.objects() } else { left.min(self.objects()) } as u32;
+        if everything {
+            self.transfer.objects.release_spare();
+        }
+        if n > 0 {
+            allowance.withdraw(self.class, n.div_ceil(batch_of(self.class)) as u32);
+        }
+        n
+    }
 
-/// Address and bytes of all rows of objects.
-pub(super) fn memory() -> (Addr, usize) {
-    (Addr::of(&raw const TRANSFER_OBJECTS), size_of::<TransferSlots>())
+    /// Gives up leave to keep more than `limit` that was not used from the call before the last one on: other classes
+    /// may have it.
+    pub(super) fn return_unused(&mut self, limit: usize, allowance: &Allowance) {
+        let transfer = &mut *self.transfer;
+        let backlog = (transfer.high_water as usize).saturating_sub(limit);
+        let used = backlog.div_ceil(batch_of(self.class)) as u32;
+        let unused = allowance.batches.load(Relaxed).saturating_sub(used);
+        allowance.withdraw(self.class, unused.min(transfer.unused));
+        transfer.unused = unused;
+        transfer.high_water = transfer.objects.len() as u32;
+    }
 }
 
 #[cfg(test)]
@@ -188,64 +239,105 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// A class that no other test uses; its lock is held throughout, since the objects are made up.
-    const CLASS: usize = 66;
+    /// Classes that no other test uses, each for one test; the lock is held throughout, since the objects are made up.
+    const CLASSES: [usize; 4] = [63, 64, 65, 66];
 
-    #[test]
-    fn objects_come_back_from_all_rows() {
-        const CLASS: usize = 65;
-        let [first, second, _] = ROWS;
-        let limit = first + second + 7;
-        let objects: Vec<Addr> = (1..=limit + 20).map(|i| Addr(i * 16)).collect();
-        let mut locked = LockedTransfer::lock(CLASS);
-        assert_eq!(locked.give(&objects[..10], TRANSFER_SLOTS), 10);
-        assert_eq!(locked.give(&objects[10..], limit), limit - 10, "up to the limit");
-        let mut seen = Vec::new();
-        locked.for_each(&mut |object| seen.push(object));
-        assert_eq!(seen, objects[..limit]);
-        let mut newest = std::vec![Addr(0); second + 7 + 5];
-        assert_eq!(locked.take(&mut newest), newest.len());
-        newest.sort_unstable_by_key(|object| object.0);
-        assert_eq!(newest, objects[first - 5..limit]);
-        let mut rest = objects.clone();
-        assert_eq!(locked.take(&mut rest), first - 5);
-        assert_eq!((&rest[..first - 5], locked.objects()), (&objects[..first - 5], 0));
-        // An offer and an acceptance end where a row does.
-        for end in [first, first + second] {
-            assert_eq!(locked.give(&objects[..end + 3], TRANSFER_SLOTS), end + 3);
-            assert_eq!(locked.offer(9, &mut |offered| offered.len()), 3);
-            assert_eq!(locked.offer(9, &mut |offered| offered.len()), 9);
-            let allowance = Allowance::new();
-            assert_eq!(locked.accept(TRANSFER_SLOTS, MAX_BATCH, &allowance, &mut |places| places.len()), 9);
-            assert_eq!(locked.take(&mut rest), end);
+    fn objects(count: usize) -> Vec<Addr> {
+        (1..=count).map(|i| Addr(i * 16)).collect()
+    }
+
+    /// Lets the class keep a batch more, whatever other tests of this process have been granted.
+    fn allow_one(class: usize, allowance: &Allowance) {
+        let before = allowance.batches.load(Relaxed);
+        while allowance.batches.load(Relaxed) == before {
+            allowance.note_overflow();
+            allowance.note_underflow(class);
+            if allowance.batches.load(Relaxed) == before {
+                // Takes no lock that the caller has: nothing of its class is noted as transferred.
+                CENTRALS.iter().enumerate().for_each(|(class, central)| central.allowance.withdraw_all(class));
+            }
         }
     }
 
-    #[test]
-    fn what_a_cache_does_not_take_of_an_offer_stays_in_order() {
-        let mut locked = LockedTransfer::lock(CLASS);
-        assert_eq!(locked.objects(), 0);
+    fn clear(locked: &mut LockedTransfer) {
         let allowance = Allowance::new();
-        let mut next = 0;
-        let mut fill = |into: &mut [Addr]| {
-            into.fill_with(|| {
-                next += 1;
-                Addr(next * 16)
-            });
-            into.len()
+        while locked.take_surplus(true, &mut [Addr(0); MAX_BATCH], &allowance) > 0 {}
+        assert_eq!(locked.objects(), 0);
+    }
+
+    #[test]
+    fn holds_no_more_than_the_limit() {
+        let mut locked = LockedTransfer::lock(CLASSES[0]);
+        let given = objects(200);
+        assert_eq!(locked.give(&given[..10], 150), 10);
+        assert_eq!(locked.give(&given[10..], 150), 140);
+        assert_eq!((locked.give(&given, 150), locked.give(&given, 0)), (0, 0));
+        let mut seen = 0;
+        locked.for_each(&mut |_| seen += 1);
+        assert_eq!((seen, locked.objects()), (150, 150));
+        let mut taken = [Addr(0); 30];
+        assert_eq!(locked.take(&mut taken), 30);
+        let mut fill = |places: &mut [Addr]| places.len();
+        assert_eq!(locked.accept(120, 99, &mut fill), 0);
+        assert_eq!(locked.accept(125, 99, &mut fill), 5);
+        assert_eq!(locked.accept(999, 2, &mut fill), 2);
+        assert_eq!(locked.offer(3, &mut |offered| offered.len()), 3);
+        assert_eq!(locked.objects(), 124);
+        clear(&mut locked);
+    }
+
+    #[test]
+    fn surplus_is_what_stayed() {
+        let mut locked = LockedTransfer::lock(CLASSES[1]);
+        let (allowance, mut out) = (Allowance::new(), [Addr(0); MAX_BATCH]);
+        let batch = batch_of(CLASSES[1]);
+        (0..100).for_each(|_| allow_one(CLASSES[1], &allowance));
+        assert_eq!(locked.give(&objects(150), 999), 150);
+        assert_eq!(locked.take_surplus(false, &mut out, &allowance), 0, "all of it has come since the start");
+        assert_eq!(locked.take(&mut out[..50]), 50);
+        assert_eq!(locked.give(&objects(7), 999), 7);
+        assert_eq!(locked.take_surplus(false, &mut out, &allowance), MAX_BATCH);
+        assert_eq!(locked.take_surplus(false, &mut out, &allowance), 100 - MAX_BATCH);
+        assert_eq!(locked.take_surplus(false, &mut out, &allowance), 0);
+        assert_eq!(locked.objects(), 7);
+        let gone = MAX_BATCH.div_ceil(batch) + (100 - MAX_BATCH).div_ceil(batch);
+        assert_eq!(allowance.batches.load(Relaxed) as usize, 100 - gone, "leave goes with what nobody wanted");
+        allowance.withdraw_all(CLASSES[1]);
+        clear(&mut locked);
+    }
+
+    #[test]
+    fn leave_is_for_what_was_missed_and_goes_if_it_is_not_used() {
+        let class = CLASSES[2];
+        let (mut locked, allowance) = (LockedTransfer::lock(class), Allowance::new());
+        allowance.note_underflow(class);
+        assert!(!allowance.is_given(), "what was asked for had not been there before");
+        (0..3).for_each(|_| allow_one(class, &allowance));
+        assert_eq!(allowance.objects(class), 3 * batch_of(class));
+        let limit = 5;
+        let look = |locked: &mut LockedTransfer| {
+            locked.return_unused(limit, &allowance);
+            allowance.batches.load(Relaxed)
         };
-        assert_eq!(locked.accept(5, 3, &allowance, &mut fill), 3);
-        assert_eq!(locked.accept(5, 9, &allowance, &mut fill), 2, "up to the limit");
-        assert_eq!(locked.accept(5, 9, &allowance, &mut fill), 0, "the backlog may keep nothing");
-        let mut seen = Vec::new();
-        let mut two = |offered: &[Addr]| {
-            seen.extend(offered.iter().map(|object| object.0 / 16));
-            2
-        };
-        assert_eq!(locked.offer(3, &mut two), 2);
-        assert_eq!((locked.offer(9, &mut two), locked.objects()), (2, 1));
-        assert_eq!(seen, [3, 4, 5, 1, 2, 5]);
-        let mut all = |offered: &[Addr]| offered.len();
-        assert_eq!((locked.offer(9, &mut all), locked.offer(9, &mut all), locked.objects()), (1, 0, 0));
+        assert_eq!(locked.give(&objects(limit + 1), 999), limit + 1);
+        assert_eq!(look(&mut locked), 3, "the program may not have come to use it");
+        assert_eq!(look(&mut locked), 1);
+        assert_eq!(locked.take(&mut [Addr(0); 1]), 1);
+        assert_eq!(look(&mut locked), 1, "it was used since the last look");
+        assert_eq!((look(&mut locked), look(&mut locked)), (1, 0));
+        clear(&mut locked);
+    }
+
+    #[test]
+    fn all_leave_together_is_bounded() {
+        let (class, allowance) = (CLASSES[3], Allowance::new());
+        for _ in 0..2 * MAX_BACKLOG_BYTES / charge(class) {
+            allowance.note_overflow();
+            allowance.note_underflow(class);
+        }
+        let granted = allowance.batches.load(Relaxed) as usize * charge(class);
+        assert!(granted <= MAX_BACKLOG_BYTES && granted_bytes() <= MAX_BACKLOG_BYTES);
+        allowance.withdraw_all(class);
+        assert!(!allowance.is_given());
     }
 }

@@ -42,9 +42,9 @@ const FREE_OBJECTS: usize = 8;
 /// … of no more bytes.
 const FREE_BYTES: usize = 256 << 10;
 
-/// Misses of a class within about [`WINDOW_NANOSECONDS`] that are worth a KiB more: a miss takes some fifty
-/// nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
-const MISSES_PER_KIB: usize = 4;
+/// Misses of a class within about [`WINDOW_NANOSECONDS`], of allocations and of frees, that are worth a KiB more: a miss
+/// takes some fifty nanoseconds, so that a ten-thousandth of the time is spared for each KiB.
+const MISSES_PER_KIB: usize = 8;
 /// After so long, half as many misses count.
 const WINDOW_NANOSECONDS: u64 = 4_000_000;
 /// Windows by which a thread that was held up may put the clock back.
@@ -82,7 +82,7 @@ pub(super) struct Budget {
     headers: [AtomicU32; STACKS],
     /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
     found: [AtomicU8; STACKS],
-    /// Per class: misses of allocations, half as many after each window.
+    /// Per class: misses, half as many after each window.
     recent: [AtomicU32; STACKS],
     /// Per class: the window of the last one.
     window: [AtomicU32; STACKS],
@@ -116,10 +116,13 @@ impl Budget {
         self.found[class].store(self.found[class].load(Relaxed) | how, Relaxed);
     }
 
-    fn note_miss(&self, class: usize) {
-        self.note_found(class, EMPTY);
-        self.missed[class].store(1, Relaxed);
-        self.misses.fetch_add(1, Relaxed);
+    /// Notes that a request found the stack of `class` as `how` says.
+    fn note_miss(&self, class: usize, how: u8) {
+        self.note_found(class, how);
+        if how == EMPTY {
+            self.missed[class].store(1, Relaxed);
+            self.misses.fetch_add(1, Relaxed);
+        }
         let (now, recent) = (current_window(), self.recent_misses(class));
         self.recent[class].store(recent.saturating_add(1), Relaxed);
         if self.window[class].load(Relaxed) != now {
@@ -127,7 +130,12 @@ impl Budget {
         }
     }
 
-    /// Misses of allocations, those of earlier windows discounted.
+    /// Whether an allocation has found the stack of `class` empty since the last [`trim_unused`].
+    fn was_asked_for(&self, class: usize) -> bool {
+        self.found[class].load(Relaxed) & EMPTY != 0
+    }
+
+    /// Misses, those of earlier windows discounted.
     fn recent_misses(&self, class: usize) -> u32 {
         let windows = current_window().wrapping_sub(self.window[class].load(Relaxed));
         let windows = if windows > u32::MAX - HELD_UP_WINDOWS { 0 } else { windows };
@@ -232,9 +240,27 @@ pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Sla
     grow_by(&OnCpu { place, table, cpu, slab }, class)
 }
 
-/// Gives `class` more capacity after a free found its stack full.
-pub(super) fn grow_for_free(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) {
-    grow_for_free_by(&OnCpu { place, table, cpu, slab }, class);
+/// Gives `class` more capacity after a free found its stack full; returns the capacity.
+pub(super) fn grow_for_free(
+    place: Place,
+    table: &'static CpuTable,
+    cpu: usize,
+    slab: Slab,
+    class: usize,
+) -> usize {
+    grow_for_free_by(&OnCpu { place, table, cpu, slab }, class)
+}
+
+/// Takes off a full stack what is to make room for more; how many objects.
+pub(super) fn pop_surplus(
+    place: Place,
+    table: &'static CpuTable,
+    cpu: usize,
+    slab: Slab,
+    class: usize,
+    into: &mut [Addr; central::MAX_BATCH],
+) -> usize {
+    pop_surplus_by(&OnCpu { place, table, cpu, slab }, class, into)
 }
 
 /// Empties the stacks of `cpu` that have not changed since the last call nor missed an object, and halves those that
@@ -292,7 +318,7 @@ fn lower(access: &impl Access, class: usize, capacity: usize) {
 /// As [`grow`], for any way of access.
 pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
-    budget.note_miss(class);
+    budget.note_miss(class, EMPTY);
     let capacity = access.slab().read(class).capacity(class);
     let (wanted, pays) = budget.next_capacity(class, capacity);
     if wanted == capacity {
@@ -305,20 +331,40 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
     raise(access, class, capacity, wanted)
 }
 
-/// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others, and no more
-/// than a batch unless objects of the class were also asked for since the last look for surplus: a
-/// phase that only frees has no claim on room that other classes use.
-pub(super) fn grow_for_free_by(access: &impl Access, class: usize) {
+/// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others.
+pub(super) fn grow_for_free_by(access: &impl Access, class: usize) -> usize {
+    access.cache().budget.note_miss(class, FULL);
+    raise_for_free(access, class)
+}
+
+/// Raises the capacity for objects that come in, no further than to a batch unless objects of the class were also asked
+/// for since the last look for surplus: a phase that only frees has no claim on room that other classes use.
+fn raise_for_free(access: &impl Access, class: usize) -> usize {
     let budget = &access.cache().budget;
-    budget.note_found(class, FULL);
     let capacity = access.slab().read(class).capacity(class);
-    let mut wanted = next_capacity(class, capacity).min(batch_of(class));
-    if budget.found[class].load(Relaxed) & EMPTY != 0 {
-        wanted = wanted.max(budget.next_capacity(class, capacity).0);
+    let (mut wanted, _) = budget.next_capacity(class, capacity);
+    if !budget.was_asked_for(class) {
+        wanted = wanted.min(batch_of(class));
     }
-    if wanted > capacity {
-        raise(access, class, capacity, wanted);
+    raise(access, class, capacity, wanted)
+}
+
+/// As [`pop_surplus`], for any way of access: a batch, but only half the stack if objects of the class are asked for as
+/// well: in the middle, it comes to neither end soon.
+pub(super) fn pop_surplus_by(
+    access: &impl Access,
+    class: usize,
+    into: &mut [Addr; central::MAX_BATCH],
+) -> usize {
+    let batch = batch_of(class);
+    if access.cache().budget.was_asked_for(class) {
+        let half = access.slab().read(class).capacity(class) / 2;
+        return access.pop_batch(class, &mut into[..batch.min(half.max(1))]);
     }
+    let popped = access.pop_batch(class, &mut into[..batch]);
+    // Now that it is empty it may move to a longer place.
+    raise_for_free(access, class);
+    popped
 }
 
 /// Objects to ask for when a stack of `capacity` is empty: about half of it, the one that was missed included.

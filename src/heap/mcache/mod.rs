@@ -341,11 +341,8 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
     if is_tracked() && unsafe { sections::push(place, table, class, object) } {
         return;
     }
-    let mut half = 0;
-    if let Some(slab) = slab_of(cpu) {
-        capacity::grow_for_free(place, table, cpu, slab, class);
-        half = slab.read(class).capacity(class) / 2;
-    }
+    let slab = slab_of(cpu);
+    let half = slab.map_or(0, |slab| capacity::grow_for_free(place, table, cpu, slab, class) / 2);
     // SAFETY: as above.
     if unsafe { sections::push(place, table, class, object) } {
         return;
@@ -362,8 +359,7 @@ pub(crate) unsafe fn free_miss(class: usize, object: Addr) {
         return central::give(class, &[object]);
     }
     let mut batch = [Addr(0); central::MAX_BATCH];
-    // SAFETY: a class with a stack.
-    let popped = unsafe { sections::pop_batch(place, table, class, &mut batch[..central::batch_of(class)]) };
+    let popped = slab.map_or(0, |slab| capacity::pop_surplus(place, table, cpu, slab, class, &mut batch));
     // SAFETY: as above.
     if unsafe { sections::push(place, table, class, object) } {
         central::give(class, &batch[..popped]);

@@ -136,7 +136,7 @@ pub(super) fn free(class: usize, object: Addr) {
         }
         // As in `free_miss`.
         if central::batch_of(class) > central::MIN_BATCH {
-            surplus = locked.slab.pop_batch(class, &mut batch[..central::batch_of(class)]);
+            surplus = capacity::pop_surplus_by(&locked, class, &mut batch);
         }
         locked.slab.push(class, object)
     });

@@ -16,10 +16,10 @@
 //! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
 //! touched page.
 //!
-//! A class has up to three places for its stack: with room for a batch, for some of them, and for as much as it may
-//! ever hold. Places of the same room lie side by side: most classes of most programs never need more than the first,
-//! and all first ones together take as many pages as two of the last. An empty stack moves to another place with the
-//! header that changes its capacity; requests need not know.
+//! A class has up to four places for its stack: with room for some objects, for a batch, for some batches, and for as
+//! much as it may ever hold. Places of the same room lie side by side: most classes of most programs never need more
+//! than the first two, and all first ones together take as many pages as one of the last. An empty stack moves to
+//! another place with the header that changes its capacity; requests need not know.
 
 use crate::base::Addr;
 use crate::base::PAGE_BYTES;
@@ -72,18 +72,18 @@ const MIN_SLOTS: usize = 8;
 const MAX_MAX_SLOTS: usize = 1792;
 
 /// Places of a stack.
-const PLACES: usize = 3;
-/// Room of all places but the last, in objects: the first has a batch's.
-const ROOM: [u16; PLACES - 1] = [64, 256];
-/// A class that may hold fewer objects has no second place: the last is short enough.
-const LONG_SLOTS: u16 = 1024;
+const PLACES: usize = 4;
+/// Room of all places but the last, in objects: the first has what most classes begin with.
+static ROOM: [u16; PLACES - 1] = [16, 64, 256];
+/// A class has no place between the first and the last that has not so many times less room than the last.
+const LEAST_STEP: u16 = 4;
 
 /// Largest capacity per class, in objects; 0 for pseudo-classes.
 pub(crate) static MAX_SLOTS: [u16; STACKS] = max_slots();
 /// First slot of each class's stack in each of its places; 0 where it has none.
 static BEGIN: [[SlotIndex; PLACES]; STACKS] = LAYOUT.begin;
 /// Where the stacks of each place end.
-const END: [SlotIndex; PLACES] = LAYOUT.end;
+static END: [SlotIndex; PLACES] = LAYOUT.end;
 /// Bytes of an object on each stack.
 pub(super) static STACK_BYTES: [u32; STACKS] = stack_bytes();
 
@@ -153,10 +153,11 @@ const LAYOUT: Layout = {
 
 /// Whether a class that may have `max_slots` objects has such a place for its stack.
 const fn has_place(max_slots: u16, place: usize) -> bool {
+    const LAST: usize = PLACES - 1;
     match place {
         0 => max_slots != 0,
-        1 => max_slots >= LONG_SLOTS,
-        _ => max_slots > ROOM[0],
+        LAST => max_slots > ROOM[0],
+        _ => max_slots >= ROOM[place] * LEAST_STEP,
     }
 }
 
@@ -196,6 +197,9 @@ impl Header {
     }
 
     /// The first slot of the stack.
+    ///
+    /// Never inline: slow paths use it all over, and code of requests counts as memory of every process.
+    #[inline(never)]
     fn begin(self, class: usize) -> SlotIndex {
         BEGIN[class][self.place()]
     }
@@ -441,12 +445,12 @@ mod tests {
     fn only_an_empty_stack_moves_and_knows_where_it_is() {
         let slots = MAX_SLOTS[5];
         let most = slots as usize;
-        let rooms = [0, 1, 2].map(|place| room(slots, place) as usize);
+        let rooms = [0, 1, 2, 3].map(|place| room(slots, place) as usize);
         let full = rooms.map(|capacity| Header::IDLE.with_capacity(5, capacity));
-        assert_eq!(full.map(Header::place), [0, 1, 2]);
+        assert_eq!(full.map(Header::place), [0, 1, 2, 3]);
         assert_eq!(full.map(|header| header.capacity(5)), rooms);
         for (place, header) in full.into_iter().enumerate() {
-            assert_eq!(header.with_capacity(5, usize::MAX), full[2]);
+            assert_eq!(header.with_capacity(5, usize::MAX), full[3]);
             assert_eq!(header.with_capacity(5, rooms[0] + 1).place(), 1);
             assert_eq!(
                 (header.with_capacity(5, 0).place(), header.with_capacity(5, rooms[1]).place()),
@@ -461,10 +465,11 @@ mod tests {
         }
         let wide = ALL_CLASSES - 1 + MAX_RUN_PAGES + 1 - MIN_RUN_PAGES;
         assert_eq!(Header::IDLE.with_capacity(wide, usize::MAX).place(), 0, "one place is enough");
-        let middling =
-            (1..CLASSES).find(|&class| (ROOM[0] + 1..LONG_SLOTS).contains(&MAX_SLOTS[class])).unwrap();
+        let middling = (1..CLASSES)
+            .find(|&class| (ROOM[0] + 1..ROOM[1] * LEAST_STEP).contains(&MAX_SLOTS[class]))
+            .unwrap();
         let header = Header::IDLE.with_capacity(middling, ROOM[0] as usize + 1);
-        assert_eq!((header.place(), header.capacity(middling)), (2, ROOM[0] as usize + 1));
+        assert_eq!((header.place(), header.capacity(middling)), (3, ROOM[0] as usize + 1));
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn a_stack_is_unused_if_it_has_neither_changed_nor_missed() {
     let capacity = grow_by(&own, CLASS);
     looked_at();
     for _ in 0..3 {
-        budget.note_miss(CLASS);
+        budget.note_miss(CLASS, EMPTY);
         assert_eq!(looked_at(), capacity, "the same header, but in use");
     }
     assert_eq!(looked_at(), 0);
