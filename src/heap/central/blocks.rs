@@ -40,9 +40,9 @@ struct Block {
 // SAFETY: a block is only used by who owns its number; see `Pool`.
 unsafe impl Sync for Block {}
 
-static BLOCKS: [Block; BLOCK_COUNT] = [const {
-    Block { objects: UnsafeCell::new([Addr(0); MAX_BATCH]), next: AtomicU32::new(NONE) }
-}; BLOCK_COUNT];
+static BLOCKS: [Block; BLOCK_COUNT] =
+    [const { Block { objects: UnsafeCell::new([Addr(0); MAX_BATCH]), next: AtomicU32::new(NONE) } };
+        BLOCK_COUNT];
 
 /// The number of no block: a zero, so that the blocks cost nothing until they are used. Others count from 1.
 const NONE: u32 = 0;

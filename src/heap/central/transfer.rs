@@ -254,7 +254,10 @@ mod tests {
             allowance.note_underflow(class);
             if allowance.batches.load(Relaxed) == before {
                 // Takes no lock that the caller has: nothing of its class is noted as transferred.
-                CENTRALS.iter().enumerate().for_each(|(class, central)| central.allowance.withdraw_all(class));
+                CENTRALS
+                    .iter()
+                    .enumerate()
+                    .for_each(|(class, central)| central.allowance.withdraw_all(class));
             }
         }
     }
@@ -301,7 +304,11 @@ mod tests {
         assert_eq!(locked.take_surplus(false, &mut out, &allowance), 0);
         assert_eq!(locked.objects(), 7);
         let gone = MAX_BATCH.div_ceil(batch) + (100 - MAX_BATCH).div_ceil(batch);
-        assert_eq!(allowance.batches.load(Relaxed) as usize, 100 - gone, "leave goes with what nobody wanted");
+        assert_eq!(
+            allowance.batches.load(Relaxed) as usize,
+            100 - gone,
+            "leave goes with what nobody wanted"
+        );
         allowance.withdraw_all(CLASSES[1]);
         clear(&mut locked);
     }

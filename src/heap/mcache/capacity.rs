@@ -82,8 +82,8 @@ pub(super) struct Budget {
     headers: [AtomicU32; STACKS],
     /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
     found: [AtomicU8; STACKS],
-    /// Per class: misses, half as many after each window.
-    recent: [AtomicU32; STACKS],
+    /// Per class: misses that found its stack empty, and those that found it full, half as many after each window.
+    recent: [[AtomicU32; 2]; STACKS],
     /// Per class: the window of the last one.
     window: [AtomicU32; STACKS],
 }
@@ -98,7 +98,7 @@ impl Budget {
             seen: AtomicU32::new(0),
             headers: [const { AtomicU32::new(0) }; STACKS],
             found: [const { AtomicU8::new(0) }; STACKS],
-            recent: [const { AtomicU32::new(0) }; STACKS],
+            recent: [const { [AtomicU32::new(0), AtomicU32::new(0)] }; STACKS],
             window: [const { AtomicU32::new(0) }; STACKS],
         }
     }
@@ -123,11 +123,14 @@ impl Budget {
             self.missed[class].store(1, Relaxed);
             self.misses.fetch_add(1, Relaxed);
         }
-        let (now, recent) = (current_window(), self.recent_misses(class));
-        self.recent[class].store(recent.saturating_add(1), Relaxed);
+        let now = current_window();
         if self.window[class].load(Relaxed) != now {
+            let recent = self.recent_misses(class);
+            (0..2).for_each(|how| self.recent[class][how].store(recent[how], Relaxed));
             self.window[class].store(now, Relaxed);
         }
+        let recent = &self.recent[class][usize::from(how == FULL)];
+        recent.store(recent.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     /// Whether an allocation has found the stack of `class` empty since the last [`trim_unused`].
@@ -135,11 +138,19 @@ impl Budget {
         self.found[class].load(Relaxed) & EMPTY != 0
     }
 
-    /// Misses, those of earlier windows discounted.
-    fn recent_misses(&self, class: usize) -> u32 {
+    /// Misses that found the stack empty, and those that found it full, those of earlier windows discounted.
+    fn recent_misses(&self, class: usize) -> [u32; 2] {
         let windows = current_window().wrapping_sub(self.window[class].load(Relaxed));
         let windows = if windows > u32::MAX - HELD_UP_WINDOWS { 0 } else { windows };
-        self.recent[class].load(Relaxed).checked_shr(windows).unwrap_or(0)
+        [0, 1].map(|how| self.recent[class][how].load(Relaxed).checked_shr(windows).unwrap_or(0))
+    }
+
+    /// Recent misses that more than `capacity` might have spared. Up to a batch, that makes each miss bring or take more;
+    /// beyond, it spares those only that go one way and then the other: what passes through from one CPU to
+    /// another comes and goes in batches whatever the capacity.
+    fn spared_misses(&self, class: usize, capacity: usize) -> usize {
+        let [empty, full] = self.recent_misses(class).map(|misses| misses as usize);
+        if capacity < batch_of(class) { empty + full } else { 2 * empty.min(full) }
     }
 
     /// What a miss may raise the capacity of `class` to: twice as much if the class has missed so often lately that it
@@ -147,7 +158,7 @@ impl Budget {
     fn next_capacity(&self, class: usize, capacity: usize) -> (usize, bool) {
         let wanted = next_capacity(class, capacity);
         let bytes = (wanted - capacity) * STACK_BYTES[class] as usize;
-        let pays = self.recent_misses(class) as usize >= bytes * MISSES_PER_KIB / 1024;
+        let pays = self.spared_misses(class, capacity) >= bytes * MISSES_PER_KIB / 1024;
         (if pays { wanted } else { wanted.min(free_capacity(class)).max(capacity) }, pays)
     }
 

@@ -18,15 +18,25 @@ impl Own {
         Self { cache: Box::leak(Box::new(Cache::new())), slab: new_slab(0) }
     }
 
-    /// As if [`CLASS`] had missed so often just now.
+    /// As if [`CLASS`] had missed so often just now, half of it either way.
     fn set_recent(&self, misses: usize) {
         self.set_recent_of(CLASS, misses);
     }
 
-    /// As if the class had missed so often just now.
+    /// As if the class had.
     fn set_recent_of(&self, class: usize, misses: usize) {
+        self.set_recent_ways(class, [misses - misses / 2, misses / 2]);
+    }
+
+    /// As if the class had so often been found empty, and so often full.
+    fn set_recent_ways(&self, class: usize, misses: [usize; 2]) {
         self.cache.budget.window[class].store(current_window(), Relaxed);
-        self.cache.budget.recent[class].store(misses as u32, Relaxed);
+        let recent = &self.cache.budget.recent[class];
+        recent.iter().zip(misses).for_each(|(recent, misses)| recent.store(misses as u32, Relaxed));
+    }
+
+    fn fill(&self, class: usize) {
+        while self.slab.push(class, Addr(0x1000)) {}
     }
 }
 
@@ -61,7 +71,7 @@ fn a_class_grows_as_far_as_it_misses_often() {
     own.set_recent(MANY_MISSES);
     budget.window[CLASS].fetch_sub(31, Relaxed);
     assert_eq!(grow_by(&own, CLASS), 4 * first, "long ago");
-    assert_eq!(budget.recent[CLASS].load(Relaxed), 1);
+    assert_eq!([0, 1].map(|how: usize| budget.recent[CLASS][how].load(Relaxed)), [1, 0]);
     let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
     assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
 }
@@ -72,10 +82,9 @@ fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
     let class = (1..ALL_CLASSES).find(|&class| STACK_BYTES[class] == 8 << 10).unwrap();
     let own = Own::new();
     let budget = &own.cache.budget;
-    let fill = || while own.slab.push(class, Addr(0x1000)) {};
     let grow_to_the_end = || {
         for _ in 0..20 {
-            fill();
+            own.fill(class);
             grow_for_free_by(&own, class);
         }
         own.slab.read(class).capacity(class)
@@ -87,6 +96,44 @@ fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
     assert_eq!(grow_to_the_end(), end);
     own.set_recent_of(class, MANY_MISSES);
     assert!(grow_to_the_end() > end);
+}
+
+#[test]
+fn more_than_a_batch_is_for_what_comes_and_goes() {
+    let (own, batch) = (Own::new(), batch_of(CLASS));
+    let grow_to_the_end = |misses| {
+        (0..20).fold(0, |_, _| {
+            own.set_recent_ways(CLASS, misses);
+            grow_by(&own, CLASS)
+        })
+    };
+    assert_eq!(grow_to_the_end([MANY_MISSES, 0]), batch);
+    assert_eq!(grow_to_the_end([0, MANY_MISSES]), batch);
+    assert!(grow_to_the_end([MANY_MISSES, MANY_MISSES]) > batch);
+}
+
+#[test]
+fn a_full_stack_gives_a_batch_or_half_and_moves_when_empty() {
+    let (own, batch) = (Own::new(), batch_of(CLASS));
+    let mut popped = [Addr(0); central::MAX_BATCH];
+    let mut free_to_full = || {
+        own.fill(CLASS);
+        grow_for_free_by(&own, CLASS);
+        let full = own.slab.read(CLASS).objects(CLASS);
+        (full, pop_surplus_by(&own, CLASS, &mut popped), own.slab.read(CLASS).capacity(CLASS))
+    };
+    let first = first_capacity(CLASS);
+    assert_eq!(free_to_full(), (0, 0, first), "it begins with no capacity");
+    own.set_recent(MANY_MISSES);
+    assert_eq!(free_to_full(), (first, first, 2 * first), "it had no room where it lay");
+    for _ in 0..10 {
+        own.set_recent(MANY_MISSES);
+        free_to_full();
+    }
+    assert_eq!(free_to_full(), (batch, batch, batch), "and no more while nobody asks");
+    own.cache.budget.note_found(CLASS, EMPTY);
+    own.set_recent(0);
+    assert_eq!(free_to_full(), (batch, batch / 2, batch));
 }
 
 #[test]
@@ -128,11 +175,11 @@ fn a_stack_is_unused_if_it_has_neither_changed_nor_missed() {
 #[test]
 fn misses_age_across_the_end_of_the_count_of_windows() {
     let budget = Budget::new();
-    budget.recent[CLASS].store(MANY_MISSES as u32, Relaxed);
+    budget.recent[CLASS][1].store(MANY_MISSES as u32, Relaxed);
     // Other tests may let windows pass meanwhile: not each time.
     let is_old = |windows: u32| {
         budget.window[CLASS].store(current_window().wrapping_sub(windows), Relaxed);
-        budget.recent_misses(CLASS) == 0
+        budget.recent_misses(CLASS)[1] == 0
     };
     // Not yet, since a thread that was held up has put the clock back; now; then; and long ago.
     for windows in [0u32.wrapping_sub(100), 0, 1] {
