@@ -18,8 +18,9 @@
 //!
 //! A class has up to four places for its stack: with room for some objects, for a batch, for some batches, and for as
 //! much as it may ever hold. Places of the same room lie side by side: most classes of most programs never need more
-//! than the first two, and all first ones together take as many pages as one of the last. An empty stack moves to
-//! another place with the header that changes its capacity; requests need not know.
+//! than the first two, and all first ones together take as many pages as one of the last. Among them objects of a power
+//! of two in bytes come first: buffers have such sizes, so that the first page has what small programs use. An empty stack
+//! moves to another place with the header that changes its capacity; requests need not know.
 
 use crate::base::Addr;
 use crate::base::PAGE_BYTES;
@@ -136,13 +137,14 @@ const LAYOUT: Layout = {
     let mut word = FIRST_STACK_WORD;
     let mut place = 0;
     while place < PLACES {
-        let mut stack = 0;
-        while stack < STACKS {
-            if has_place(slots[stack], place) {
+        let mut turn = 0;
+        while turn < 2 * STACKS {
+            let (stack, is_first_turn) = (turn % STACKS, turn < STACKS);
+            if has_place(slots[stack], place) && object_bytes(stack).is_power_of_two() == is_first_turn {
                 layout.begin[stack][place] = word as SlotIndex + 1;
                 word += 1 + room(slots[stack], place) as usize;
             }
-            stack += 1;
+            turn += 1;
         }
         assert!(word <= SlotIndex::MAX as usize);
         layout.end[place] = word as SlotIndex;
@@ -413,7 +415,7 @@ impl Dummy {
 mod tests {
     use super::*;
     use crate::heap::size_class::CLASSES;
-    use std::vec;
+    use std::{vec, vec::Vec};
 
     fn with_slab(test: impl FnOnce(Slab)) {
         let memory = vec![0u64; SLAB_BYTES / 8];
@@ -425,7 +427,10 @@ mod tests {
     fn stacks_do_not_overlap_and_fit() {
         let mut end = FIRST_STACK_WORD;
         for place in 0..PLACES {
-            for class in (0..STACKS).filter(|&class| has_place(MAX_SLOTS[class], place)) {
+            let mut classes: Vec<_> =
+                (0..STACKS).filter(|&class| has_place(MAX_SLOTS[class], place)).collect();
+            classes.sort_unstable_by_key(|&class| BEGIN[class][place]);
+            for class in classes {
                 assert_eq!(BEGIN[class][place] as usize, end + 1);
                 end = BEGIN[class][place] as usize + room(MAX_SLOTS[class], place) as usize;
             }
