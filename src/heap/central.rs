@@ -388,14 +388,19 @@ pub(crate) fn trim_transfers(everything: bool) {
         }
         let everything = everything || !wanted;
         if everything {
-            central.transfer_limit.store(0, Relaxed);
             central.allowance.withdraw_all(class);
+            if central.transfer_limit.load(Relaxed) != 0 {
+                central.transfer_limit.store(0, Relaxed);
+                LockedTransfer::lock(class).release_spare();
+            }
         }
         if central.allowance.is_given() {
             let limit = central.transfer_limit.load(Relaxed) as usize;
             LockedTransfer::lock(class).return_unused(limit, &central.allowance);
         }
-        while central.transferred.load(Relaxed) != 0 {
+        // No more than there are now: others may give as fast as this takes.
+        let mut left = central.transferred.load(Relaxed) as usize;
+        while left > 0 {
             let mut batch = [Addr(0); MAX_BATCH];
             let mut locked = LockedTransfer::lock(class);
             let n = locked.take_surplus(everything, &mut batch, &central.allowance);
@@ -405,6 +410,7 @@ pub(crate) fn trim_transfers(everything: bool) {
                 break;
             }
             give_to_spans(class, &batch[..n]);
+            left = left.saturating_sub(n);
         }
     }
 }

@@ -118,7 +118,8 @@ impl Chain {
 
     /// The places of the uppermost block, and how many of them hold objects; there must be one.
     fn uppermost(&mut self) -> (&mut [Addr; MAX_BATCH], usize) {
-        // SAFETY: a block of this chain, which is borrowed mutably.
+        // SAFETY: `top` came from the pool, which hands a number to one taker only, so no other chain names this block,
+        // and this chain is borrowed mutably.
         let places = unsafe { &mut *block(self.top).objects.get() };
         (places, self.len() - (self.blocks as usize - 1) * MAX_BATCH)
     }
@@ -155,7 +156,7 @@ impl Chain {
         POOL.give(number);
     }
 
-    /// Returns the block that an empty chain keeps.
+    /// Returns the block that an empty chain keeps. (Nobody else does: a class that is used goes on with it.)
     pub(super) fn release_spare(&mut self) {
         if self.objects == 0 && self.blocks > 0 {
             self.drop_uppermost();

@@ -6,9 +6,9 @@
 //! class may keep one batch more for each that went to the spans and that the program then asked for. All classes
 //! together may keep [`MAX_BACKLOG_BYTES`], and what nobody wants is taken away again; see `central::trim_transfers`.
 
-use super::super::size_class::OBJECT_BYTES;
+use super::super::size_class::{OBJECT_BYTES, TINY_BLOCK, object_bytes_of};
 use super::blocks::{BACKLOG_BLOCKS, Chain};
-use super::{CENTRALS, MAX_BATCH, batch_of};
+use super::{CENTRALS, MAX_BATCH, batch_of, batch_of_bytes};
 use crate::base::Addr;
 use crate::sync::MutexGuard;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -108,10 +108,26 @@ impl Allowance {
     }
 }
 
+/// No class's backlog needs more blocks than there are for all.
+const _: () = {
+    let mut class = 1;
+    while class <= TINY_BLOCK {
+        let bytes = object_bytes_of(class);
+        assert!(bytes == 0 || MAX_BACKLOG_BYTES / charge_of(bytes) <= BACKLOG_BLOCKS);
+        class += 1;
+    }
+};
+
 /// What a batch of `class`, a class with objects, takes of [`MAX_BACKLOG_BYTES`]: its bytes, but at least a block's
 /// share, so that no more is promised than there are blocks for.
 fn charge(class: usize) -> usize {
-    (batch_of(class) * OBJECT_BYTES[class] as usize).max(MAX_BACKLOG_BYTES / BACKLOG_BLOCKS)
+    charge_of(OBJECT_BYTES[class] as usize)
+}
+
+/// The same, for objects of `bytes`.
+const fn charge_of(bytes: usize) -> usize {
+    let (batch, share) = (batch_of_bytes(bytes) * bytes, MAX_BACKLOG_BYTES / BACKLOG_BLOCKS);
+    if batch > share { batch } else { share }
 }
 
 /// Objects that left one CPU's cache and wait for the next to want them: a producer/consumer program's
@@ -213,12 +229,17 @@ impl LockedTransfer {
         let n = self.transfer.objects.take(&mut into[..surplus.min(MAX_BATCH)]);
         self.transfer.low_water = if n == 0 { self.objects() } else { left.min(self.objects()) } as u32;
         if everything {
-            self.transfer.objects.release_spare();
+            self.release_spare();
         }
         if n > 0 {
             allowance.withdraw(self.class, n.div_ceil(batch_of(self.class)) as u32);
         }
         n
+    }
+
+    /// Returns the block that it keeps while it is empty.
+    pub(super) fn release_spare(&mut self) {
+        self.transfer.objects.release_spare();
     }
 
     /// Gives up leave to keep more than `limit` that was not used from the call before the last one on: other classes

@@ -147,10 +147,16 @@ impl Budget {
 
     /// Recent misses that more than `capacity` might have spared. Up to a batch, that makes each miss bring or take more;
     /// beyond, it spares those only that go one way and then the other: what passes through from one CPU to
-    /// another comes and goes in batches whatever the capacity.
+    /// another comes and goes in batches whatever the capacity. Of runs only those that found none are noted.
     fn spared_misses(&self, class: usize, capacity: usize) -> usize {
         let [empty, full] = self.recent_misses(class).map(|misses| misses as usize);
-        if capacity < batch_of(class) { empty + full } else { 2 * empty.min(full) }
+        if class >= ALL_CLASSES {
+            2 * empty
+        } else if capacity < batch_of(class) {
+            empty + full
+        } else {
+            2 * empty.min(full)
+        }
     }
 
     /// What a miss may raise the capacity of `class` to: twice as much if the class has missed so often lately that it
@@ -166,6 +172,11 @@ impl Budget {
     /// it was taken from.
     fn room(&self) -> usize {
         self.balance().max(0) as usize
+    }
+
+    /// The capacity that a stack of `capacity` may have with what is left.
+    fn affordable(&self, class: usize, capacity: usize) -> usize {
+        capacity + self.room() / STACK_BYTES[class] as usize
     }
 
     /// Bytes left, or, below zero, too many: the budget shrinks with the heap.
@@ -246,8 +257,22 @@ impl Access for OnCpu {
     }
 }
 
-/// Gives `class` more capacity after an allocation found its stack empty; returns the capacity.
-pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) -> usize {
+/// A stack that an allocation has found empty.
+#[derive(Clone, Copy)]
+pub(super) struct Emptied {
+    /// Objects that it has room for now.
+    pub(super) capacity: usize,
+    /// Objects to ask for, the one that was missed included.
+    pub(super) wanted: usize,
+}
+
+impl Emptied {
+    /// Where there is no stack.
+    pub(super) const NO_STACK: Self = Self { capacity: 0, wanted: 1 };
+}
+
+/// Gives `class` more capacity after an allocation found its stack empty.
+pub(super) fn grow(place: Place, table: &'static CpuTable, cpu: usize, slab: Slab, class: usize) -> Emptied {
     grow_by(&OnCpu { place, table, cpu, slab }, class)
 }
 
@@ -327,19 +352,25 @@ fn lower(access: &impl Access, class: usize, capacity: usize) {
 }
 
 /// As [`grow`], for any way of access.
-pub(super) fn grow_by(access: &impl Access, class: usize) -> usize {
+pub(super) fn grow_by(access: &impl Access, class: usize) -> Emptied {
     let budget = &access.cache().budget;
     budget.note_miss(class, EMPTY);
-    let capacity = access.slab().read(class).capacity(class);
+    let mut capacity = access.slab().read(class).capacity(class);
     let (wanted, pays) = budget.next_capacity(class, capacity);
-    if wanted == capacity {
-        return capacity;
+    if wanted > capacity {
+        // What need not pay takes what nobody else has.
+        if pays {
+            make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
+        }
+        capacity = raise(access, class, capacity, wanted);
     }
-    // What need not pay takes what nobody else has.
-    if pays {
-        make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
+    let batch = batch_of(class);
+    // Who only takes need not leave room for what comes back.
+    let is_one_way = budget.found[class].load(Relaxed) & FULL == 0;
+    Emptied {
+        capacity,
+        wanted: if capacity >= batch && is_one_way { batch } else { wanted_at(capacity).min(batch) },
     }
-    raise(access, class, capacity, wanted)
 }
 
 /// As [`grow_for_free`], for any way of access: only what the budget has left, without asking others.
@@ -349,15 +380,21 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) -> usize {
 }
 
 /// Raises the capacity for objects that come in, no further than to a batch unless objects of the class were also asked
-/// for since the last look for surplus: a phase that only frees has no claim on room that other classes use.
+/// for since the last look for surplus: a phase that only frees has no claim on room that others use.
 fn raise_for_free(access: &impl Access, class: usize) -> usize {
+    let (capacity, wanted) = capacity_for_free(access, class);
+    raise(access, class, capacity, wanted)
+}
+
+/// The capacity of a stack, and what it may become for objects that come in.
+fn capacity_for_free(access: &impl Access, class: usize) -> (usize, usize) {
     let budget = &access.cache().budget;
     let capacity = access.slab().read(class).capacity(class);
     let (mut wanted, _) = budget.next_capacity(class, capacity);
     if !budget.was_asked_for(class) {
         wanted = wanted.min(batch_of(class));
     }
-    raise(access, class, capacity, wanted)
+    (capacity, wanted.min(budget.affordable(class, capacity)))
 }
 
 /// As [`pop_surplus`], for any way of access: a batch, but only half the stack if objects of the class are asked for as
@@ -368,21 +405,22 @@ pub(super) fn pop_surplus_by(
     into: &mut [Addr; central::MAX_BATCH],
 ) -> usize {
     let batch = batch_of(class);
-    if access.cache().budget.was_asked_for(class) {
-        let half = access.slab().read(class).capacity(class) / 2;
-        return access.pop_batch(class, &mut into[..batch.min(half.max(1))]);
+    let (capacity, wanted) = capacity_for_free(access, class);
+    // If it may have more, it is full in a place without room for that, which it leaves only when it is empty.
+    if wanted <= capacity && access.cache().budget.was_asked_for(class) {
+        return access.pop_batch(class, &mut into[..batch.min((capacity / 2).max(1))]);
     }
     let popped = access.pop_batch(class, &mut into[..batch]);
-    // Now that it is empty it may move to a longer place.
     raise_for_free(access, class);
     popped
 }
 
-/// Objects to ask for when a stack of `capacity` is empty: about half of it, the one that was missed included.
+/// Objects to ask for when a stack of `capacity` is empty that others fill, too: about half of it, the one that was missed
+/// included.
 ///
 /// Where that are many, as of small objects, a multiple of eight, so that what two CPUs get of a fresh span shares no
 /// cache line: or each batch would end in the middle of one, and the CPUs' writes to the objects there meet for good.
-pub(super) fn wanted_at(capacity: usize) -> usize {
+fn wanted_at(capacity: usize) -> usize {
     if capacity >= 16 { (capacity / 2) & !7 } else { capacity / 2 + 1 }
 }
 
@@ -427,8 +465,7 @@ fn first_capacity(class: usize) -> usize {
 /// Raises the capacity as far as the budget allows; returns what it is then.
 fn raise(access: &impl Access, class: usize, capacity: usize, wanted: usize) -> usize {
     let budget = &access.cache().budget;
-    let affordable = capacity + budget.room() / STACK_BYTES[class] as usize;
-    let wanted = wanted.min(affordable);
+    let wanted = wanted.min(budget.affordable(class, capacity));
     if wanted <= capacity {
         return capacity;
     }

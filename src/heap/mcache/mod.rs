@@ -310,18 +310,18 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
             return Some(object);
         }
     }
-    let capacity = slab_of(cpu).map_or(0, |slab| capacity::grow(place, table, cpu, slab, class));
+    let stack = slab_of(cpu)
+        .map_or(capacity::Emptied::NO_STACK, |slab| capacity::grow(place, table, cpu, slab, class));
     // SAFETY: the objects are of this class, and free.
     let push = |objects: &[Addr]| unsafe { sections::push_batch(place, table, class, objects) };
-    if central::take_many(class, capacity / 2, push) > 0
+    if central::take_many(class, stack.capacity / 2, push) > 0
         // SAFETY: a class with a stack.
         && let Some(object) = object_of(unsafe { sections::pop(place, table, class) })
     {
         return Some(object);
     }
     let mut batch = [Addr(0); central::MAX_BATCH];
-    let wanted = capacity::wanted_at(capacity).min(central::batch_of(class));
-    let taken = central::take(class, &mut batch[..wanted]);
+    let taken = central::take(class, &mut batch[..stack.wanted]);
     let (&first, rest) = batch[..taken].split_last()?;
     // SAFETY: the objects are of this class and ours.
     let kept = unsafe { sections::push_batch(place, table, class, rest) };
@@ -330,7 +330,7 @@ pub(crate) fn alloc_miss(class: usize) -> Option<Addr> {
 }
 
 /// The slow path of a free: onto the stack after making room, by more capacity or by returning a batch, or half the
-/// stack if the class has leave for a backlog.
+/// stack if that is less and the class is also asked for, or if it has leave for a backlog.
 ///
 /// # Safety
 /// `object` is an object of `class`, a class with objects, that the caller gives up.

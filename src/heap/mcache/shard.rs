@@ -104,17 +104,16 @@ pub(super) fn lock_current() -> Option<Locked> {
 
 /// Allocates an object of `class` from this thread's shard.
 pub(super) fn alloc(class: usize) -> Option<Addr> {
-    let capacity = match lock_current() {
+    let stack = match lock_current() {
         Some(locked) => match locked.slab.pop(class) {
             Some(object) => return Some(object),
             None => capacity::grow_by(&locked, class),
         },
-        None => 0,
+        None => capacity::Emptied::NO_STACK,
     };
     // The shard is not locked while the central list works.
     let mut batch = [Addr(0); central::MAX_BATCH];
-    let wanted = capacity::wanted_at(capacity).min(central::batch_of(class));
-    let taken = central::take(class, &mut batch[..wanted]);
+    let taken = central::take(class, &mut batch[..stack.wanted]);
     let (&first, rest) = batch[..taken].split_last()?;
     let kept = lock_current().map_or(0, |locked| locked.slab.push_batch(class, rest));
     central::give(class, &rest[kept..]);

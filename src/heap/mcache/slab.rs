@@ -117,7 +117,7 @@ const fn max_slots() -> [u16; STACKS] {
     slots
 }
 
-/// The table of object sizes may not be read from a constant, being a static; this is its twin.
+/// Bytes of an object on a stack, for constants.
 const fn object_bytes(stack: usize) -> usize {
     if stack >= ALL_CLASSES {
         return (stack - ALL_CLASSES + MIN_RUN_PAGES) * PAGE_BYTES;
@@ -443,6 +443,14 @@ mod tests {
                 .map(|place| room(MAX_SLOTS[class], place))
                 .max();
             assert_eq!(most, Some(MAX_SLOTS[class]));
+        }
+    }
+
+    #[test]
+    fn a_small_program_s_stacks_lie_in_the_first_page() {
+        for class in (1..CLASSES).chain([TINY_BLOCK]).filter(|&class| object_bytes(class).is_power_of_two()) {
+            let end = BEGIN[class][0] + room(MAX_SLOTS[class], 0);
+            assert!(end as usize * 8 <= 4096, "{} bytes", object_bytes(class));
         }
     }
 

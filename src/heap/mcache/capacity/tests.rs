@@ -60,17 +60,17 @@ fn a_class_grows_as_far_as_it_misses_often() {
     let own = Own::new();
     let budget = &own.cache.budget;
     let first = first_capacity(CLASS);
-    assert_eq!(grow_by(&own, CLASS), first, "the first capacity is for everyone");
+    assert_eq!(grow_by(&own, CLASS).capacity, first, "the first capacity is for everyone");
     own.set_recent(MANY_MISSES);
-    assert_eq!(grow_by(&own, CLASS), 2 * first);
+    assert_eq!(grow_by(&own, CLASS).capacity, 2 * first);
     let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
     own.set_recent(price - 2);
-    assert_eq!(grow_by(&own, CLASS), 2 * first, "one too few, with the miss itself");
+    assert_eq!(grow_by(&own, CLASS).capacity, 2 * first, "one too few, with the miss itself");
     own.set_recent(MANY_MISSES);
-    assert_eq!(grow_by(&own, CLASS), 4 * first);
+    assert_eq!(grow_by(&own, CLASS).capacity, 4 * first);
     own.set_recent(MANY_MISSES);
     budget.window[CLASS].fetch_sub(31, Relaxed);
-    assert_eq!(grow_by(&own, CLASS), 4 * first, "long ago");
+    assert_eq!(grow_by(&own, CLASS).capacity, 4 * first, "long ago");
     assert_eq!([0, 1].map(|how: usize| budget.recent[CLASS][how].load(Relaxed)), [1, 0]);
     let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
     assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
@@ -104,12 +104,52 @@ fn more_than_a_batch_is_for_what_comes_and_goes() {
     let grow_to_the_end = |misses| {
         (0..20).fold(0, |_, _| {
             own.set_recent_ways(CLASS, misses);
-            grow_by(&own, CLASS)
+            grow_by(&own, CLASS).capacity
         })
     };
     assert_eq!(grow_to_the_end([MANY_MISSES, 0]), batch);
     assert_eq!(grow_to_the_end([0, MANY_MISSES]), batch);
     assert!(grow_to_the_end([MANY_MISSES, MANY_MISSES]) > batch);
+}
+
+#[test]
+fn who_only_takes_gets_whole_batches() {
+    let (own, batch) = (Own::new(), batch_of(CLASS));
+    let mut stack = grow_by(&own, CLASS);
+    while stack.capacity < batch {
+        assert_eq!(stack.wanted, wanted_at(stack.capacity));
+        own.set_recent(MANY_MISSES);
+        stack = grow_by(&own, CLASS);
+    }
+    assert_eq!((stack.capacity, stack.wanted), (batch, batch));
+    own.cache.budget.note_found(CLASS, FULL);
+    own.set_recent(0);
+    assert_eq!(grow_by(&own, CLASS).wanted, batch / 2, "room for what comes back");
+}
+
+#[test]
+fn runs_that_are_missed_often_may_have_more_than_wait_anyway() {
+    let stack = (0..STACKS).find(|&stack| STACK_BYTES[stack] == 64 << 10).unwrap();
+    let own = Own::new();
+    let grow_to_the_end = || {
+        (0..10).fold(0, |_, _| {
+            own.set_recent_ways(stack, [MANY_MISSES, 0]);
+            grow_by(&own, stack).capacity
+        })
+    };
+    assert!(grow_to_the_end() > free_capacity(stack));
+}
+
+#[test]
+fn a_stack_that_may_have_more_leaves_its_place_also_if_it_is_asked_for() {
+    let own = Own::new();
+    let mut popped = [Addr(0); central::MAX_BATCH];
+    let first = grow_by(&own, CLASS).capacity;
+    own.fill(CLASS);
+    own.set_recent(MANY_MISSES);
+    assert_eq!(grow_for_free_by(&own, CLASS), first, "no room where it lies");
+    assert_eq!(pop_surplus_by(&own, CLASS, &mut popped), first);
+    assert_eq!(own.slab.read(CLASS).capacity(CLASS), 2 * first);
 }
 
 #[test]
@@ -146,10 +186,10 @@ fn capacity_that_need_not_pay_takes_none_from_others() {
     // Nothing is left.
     let rest = budget.room();
     budget.capacity_bytes.fetch_add(rest, Relaxed);
-    assert_eq!(grow_by(&own, stack), 0);
+    assert_eq!(grow_by(&own, stack).capacity, 0);
     assert_eq!(own.slab.read(CLASS).capacity(CLASS), 64);
     budget.capacity_bytes.fetch_sub(rest, Relaxed);
-    assert_eq!(grow_by(&own, stack), 1);
+    assert_eq!(grow_by(&own, stack).capacity, 1);
 }
 
 #[test]
@@ -160,10 +200,10 @@ fn a_stack_is_unused_if_it_has_neither_changed_nor_missed() {
         trim_unused_by(&own);
         own.slab.read(CLASS).capacity(CLASS)
     };
-    let capacity = grow_by(&own, CLASS);
+    let capacity = grow_by(&own, CLASS).capacity;
     assert_eq!((looked_at(), looked_at()), (capacity, 0), "the miss, and then nothing");
     assert_eq!(budget.capacity_bytes.load(Relaxed), 0, "also without an object");
-    let capacity = grow_by(&own, CLASS);
+    let capacity = grow_by(&own, CLASS).capacity;
     looked_at();
     for _ in 0..3 {
         budget.note_miss(CLASS, EMPTY);
@@ -205,7 +245,7 @@ fn some_large_objects_may_wait_whatever_they_pay() {
     let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
     for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
         let (own, stack) = (Own::new(), stack_of(kib));
-        let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack));
+        let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack).capacity);
         assert_eq!((free_capacity(stack), grow_to_the_end()), (most, most), "{kib} KiB");
         own.slab.set_capacity(stack, most - 1);
         assert_eq!(grow_to_the_end(), most, "{kib} KiB, once more");
