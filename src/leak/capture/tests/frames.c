@@ -99,3 +99,14 @@ NOINLINE long busy(int depth, callback call, void *argument)
     }
     return depth == 0 ? sum : sum + busy(depth - 1, call, argument);
 }
+
+/* Calls the function that is its argument with the processor's trap flag set: a SIGTRAP after each instruction. */
+NOINLINE long stepped(int depth, callback call, void *argument)
+{
+    long (*function)(int, callback, void *) = (long (*)(int, callback, void *))argument;
+    enum { TRAP = 0x100 };
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | TRAP);
+    long result = function(depth, call, 0);
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(unsigned long long)TRAP);
+    return result;
+}

@@ -5,7 +5,7 @@ use crate::sys::memory::{Access, map, protect, unmap};
 use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use std::{
     cell::Cell,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -62,20 +62,56 @@ extern "C" fn handler(_signal: libc::c_int) {
     // SAFETY: a test of this thread keeps the place while it is set.
     let Some(result) = (unsafe { RESULT.get().as_mut() }) else { return };
     let mut buffer = StackBuffer::new();
-    let ours = here(0, &mut buffer);
+    let ours = here_now(&mut buffer);
     result.ours[..ours.len()].copy_from_slice(ours);
     // SAFETY: the buffer has room for as many addresses.
     let len = unsafe { backtrace(result.truth.as_mut_ptr(), result.truth.len() as i32) };
     result.lens = (ours.len(), len as usize);
 }
 
+/// As [`handler`], but keeps only what is wrong, the first of it, and counts.
+extern "C" fn stepping_handler(signal: libc::c_int) {
+    // SAFETY: as there.
+    let Some(result) = (unsafe { RESULT.get().as_mut() }) else { return };
+    STEPS.set(STEPS.get() + 1);
+    if result.lens.0 > 0 {
+        return;
+    }
+    handler(signal);
+    let (ours, truth) = result.lens;
+    let same = |(ours, truth): (&usize, &*mut c_void)| *ours == truth.addr();
+    let len = truth.min(MAX_FRAMES).min(ours.max(3));
+    // Glibc's ends with a zero where ours ends.
+    let is_right =
+        ours.abs_diff(truth) <= 1 && result.ours[1..len].iter().zip(&result.truth[1..len]).all(same);
+    // Between its own pushes and pops, that one's frame is not as the compiler thinks.
+    const INTERRUPTED: usize = 3;
+    let stepped = c_frames().function("stepped") as usize;
+    if is_right || result.truth[INTERRUPTED].addr().wrapping_sub(stepped) < 64 {
+        result.lens = (0, 0);
+    }
+}
+
+thread_local! {
+    /// Instructions that this thread has been stepped through.
+    static STEPS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Handlers are the process's; tests that set one take turns.
 fn install(signal: libc::c_int, flags: libc::c_int) -> MutexGuard<'static, ()> {
+    install_handler(signal, flags, handler)
+}
+
+fn install_handler(
+    signal: libc::c_int,
+    flags: libc::c_int,
+    handler: extern "C" fn(libc::c_int),
+) -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap();
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: all zeros is a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
+    action.sa_sigaction = handler as usize;
     action.sa_flags = flags | libc::SA_RESTART;
     // SAFETY: the handler does nothing in threads that are not part of a test.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
@@ -162,6 +198,29 @@ fn interrupted_anywhere() {
     RESULT.set(std::ptr::null_mut());
     sender.join().unwrap();
     assert!(checked > SIGNALS / 10, "only {checked} interrupted");
+}
+
+/// Interrupted at each instruction, of prologues and epilogues, too: the processor's trap flag does that.
+#[test]
+fn interrupted_at_each_instruction() {
+    extern "C" fn nothing(_argument: *mut c_void) {}
+    let _turn = install_handler(libc::SIGTRAP, 0, stepping_handler);
+    prepare();
+    on_a_large_stack(|| {
+        // Not a realigned frame, which at its ends finds its caller by a register that walks do not follow, nor one that
+        // a jump is just leaving.
+        for shape in ["plain", "registers", "variable", "large"] {
+            let function = c_frames().function(shape);
+            let mut found = InHandler::NONE;
+            RESULT.set(&raw mut found);
+            STEPS.set(0);
+            // SAFETY: what it calls is a function of this kind; the handler returns to where it was.
+            unsafe { c_frames().function("stepped")(2, nothing, function as *mut c_void) };
+            RESULT.set(std::ptr::null_mut());
+            assert_eq!(found.lens, (0, 0), "{shape}: {:x?}", (found.captured().ours, found.captured().truth));
+            assert!(STEPS.get() > 30, "{shape}: {} steps", STEPS.get());
+        }
+    });
 }
 
 /// A coroutine's stack, with memory that can't be read right above it.
