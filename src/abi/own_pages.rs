@@ -73,8 +73,9 @@ pub(super) fn find() -> Unneeded {
 #[inline(never)]
 pub(super) fn release(unneeded: &Unneeded) {
     for &(start, bytes) in unneeded.iter().filter(|(_, bytes)| *bytes > 0) {
-        // SAFETY: pages of the file that nobody may or does write. This function is in none of them, or comes back. An
-        // error (larger pages, or locked ones) leaves them where they are.
+        // SAFETY: pages of the file, of its code and its relocations, both in segments that nobody writes, so that they
+        // come back as they were. This function is in none of them, or comes back. An error (larger pages, or locked
+        // ones) leaves them where they are.
         let _ = unsafe { memory::advise(start, bytes, libc::MADV_DONTNEED) };
     }
 }

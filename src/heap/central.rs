@@ -113,8 +113,8 @@ struct Central {
     objects_out: AtomicUsize,
     /// Objects in the transfer cache, so that empty ones are not locked.
     transferred: AtomicU32,
-    /// Objects that the transfer cache may hold, the backlog apart: none while objects only come back. Those would be from all over
-    /// the heap, and each keeps its span from becoming free pages.
+    /// Objects that the transfer cache may hold, the backlog apart: none while objects only come back. Those would be
+    /// from all over the heap, and each keeps its span from becoming free pages.
     transfer_limit: AtomicU32,
     /// What it may hold beyond that.
     allowance: Allowance,

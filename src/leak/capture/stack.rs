@@ -67,6 +67,15 @@ impl Range {
         Self { start: sp, end: sp & !(PROBE_BYTES - 1), trusted: false }
     }
 
+    /// As [`Self::unproven`], for a function that a signal interrupted: with what it keeps below its stack pointer, which
+    /// is what an epilogue has just popped, or a leaf's variables. Not where that can't be read: the stack may be full.
+    pub(super) fn interrupted(sp: usize) -> Self {
+        /// Bytes that signals leave alone (System V ABI for x86-64, 3.2.2).
+        const RED_ZONE_BYTES: usize = 128;
+        let lowest = sp.wrapping_sub(RED_ZONE_BYTES);
+        Self::unproven(if probe::is_readable(lowest) { lowest } else { sp })
+    }
+
     /// The same stack from `sp` on, with nothing believed above the page below `sp`, from which the walk
     /// has read.
     pub(super) fn untrusted(self, sp: usize) -> Self {
@@ -147,6 +156,22 @@ pub(super) unsafe fn load(address: usize) -> usize {
 mod tests {
     use super::*;
     use crate::sys::memory::{Access, map, protect, unmap};
+
+    #[test]
+    fn what_was_interrupted_has_the_words_below_its_stack_pointer_if_there_are_any() {
+        const PAGE: usize = PROBE_BYTES;
+        let at = map(2 * PAGE, Access::ReadWrite).unwrap();
+        let stack = at.plus(PAGE);
+        let below = |sp: usize| Range::interrupted(sp).read(sp - 8).is_some();
+        assert!(below(stack.0) && below(stack.0 + 200));
+        assert!(Range::interrupted(stack.0 + 200).read(stack.0 + 200 - 136).is_none());
+        // SAFETY: the mapping is this test's.
+        unsafe { protect(at, PAGE, Access::None) }.unwrap();
+        assert!(!below(stack.0) && below(stack.0 + 200));
+        assert!(Range::interrupted(stack.0).read(stack.0).is_some(), "a full stack");
+        // SAFETY: as above.
+        unsafe { unmap(at, 2 * PAGE) };
+    }
 
     #[test]
     fn reading_stops_at_memory_that_cannot_be_read() {

@@ -600,13 +600,9 @@ fn signal_step(cursor: &mut Cursor) -> Option<Cursor> {
         cursor.range.read(cursor.sp.wrapping_add(REGISTERS + index as usize * size_of::<libc::greg_t>()))
     };
     let (pc, sp, bp) = (register(libc::REG_RIP)?, register(libc::REG_RSP)?, register(libc::REG_RBP)?);
-    // What a function keeps there is still its own: what an epilogue has just popped, and a leaf's variables.
-    let range = Range::unproven(sp.wrapping_sub(RED_ZONE_BYTES));
+    let range = Range::interrupted(sp);
     is_code_address(pc).then_some(Cursor { pc, sp, bp, range, is_interrupted: true })
 }
-
-/// Bytes below the stack pointer that signals leave alone (System V ABI for x86-64, 3.2.2).
-const RED_ZONE_BYTES: usize = 128;
 
 /// Steps by the frame pointer where there is no call frame information: generated code mostly keeps one.
 fn guess(cursor: &mut Cursor) -> Option<Cursor> {
