@@ -4,12 +4,12 @@ use std::{env, fs, path::Path};
 
 /// The order of code and data. Where a program touches a page of the file, the kernel maps the 64 KiB around it (a
 /// *window*) as far as the segment goes, and all of that counts as the program's. So the first segment has only the
-/// tables that the dynamic linker reads and the heap's few constants. The second begins with the code of maintenance,
-/// which large heaps need, and ends with that of requests, [`REQUESTS`], in the beginning of a window. Between them
-/// lies what the start and the reporter need, ten times as much. All but the requests' code is given back when the
-/// library has started (`abi::own_pages`). Of the data without contents, the few words that the start writes lie
-/// together, before the large tables of which it touches the beginnings. Data begin with a page, so that they take as
-/// few as they can.
+/// tables that the dynamic linker reads and the heap's few constants: two pages, and then what only the start reads. The
+/// second begins with the code of maintenance, which larger heaps need, and ends with that of requests, [`REQUESTS`], in
+/// the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the
+/// requests' code is given back when the library has started (`abi::own_pages`). Data begin with a page, and all that
+/// small programs use lies together there, before the large part of the table of classes, and before the large tables
+/// of which the beginnings are used.
 ///
 /// A name that no longer exists costs memory, not function: a test of `tests/exports.rs` notices, and
 /// `c-tests/memory_true.c`.
@@ -26,7 +26,7 @@ const REQUESTS: &str = "\
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
     *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
     *(.text.*5besom4heap6mcache14create_slab_of*)
-    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give* .text.*5besom4heap7central6blocks*)
+    *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give* .text.*5besom4heap7central5Spans6update* .text.*5besom4heap7central6blocks*)
     . = ALIGN(64);
     *(.text._Znwm .text._Znam)
     . = ALIGN(64);
@@ -41,14 +41,19 @@ const REQUESTS: &str = "\
   }
 ";
 
-/// What is before the code of requests. That of maintenance gets a mapping of its own at the start.
+/// What is before the code of requests. The code that looks at all caches from time to time, and that of what it then
+/// finds to do and of other rare requests, get mappings of their own at the start.
 const MAINTENANCE: &str = "\
-  .text.maintenance : ALIGN(65536)
+  .text.look : ALIGN(65536)
   {
-    *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap9page_heap5alloc*)
+    *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap7central14trim_transfers*)
+  }
+  .text.maintenance : ALIGN(4096)
+  {
     *(.text.*5besom4heap11maintenance16look_for_surplus*)
+    *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap9page_heap5alloc*)
     *(.text.*5besom4heap13address_space12AddressSpace12commit_array*)
-    *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty* .text.*5besom4heap7central14trim_transfers*)
+    *(.text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
     *(.text.*5besom3abi1c6resize* .text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
@@ -65,8 +70,9 @@ const MAINTENANCE: &str = "\
   }
 ";
 
-/// Constants of the heap between the dynamic linker's tables: relocations come last of those. The class of a Rust
-/// layout is asked for by the reporter alone.
+/// Constants of the heap between the dynamic linker's tables: relocations come last of those, with constants that only
+/// the start needs. The class of a Rust layout is asked for by the reporter alone. What a compiler makes of loops over
+/// whole vectors has constants that belong to no function: code of requests has no such loops.
 const CONSTANTS: &str = "\
 SECTIONS
 {
@@ -80,10 +86,18 @@ SECTIONS
 {
   .rodata.besom :
   {
-    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
+    *(.rodata.*5besom4heap10size_class* .rodata.*5besom4heap6mcache4slab*)
   }
 }
 INSERT BEFORE .rela.dyn;
+SECTIONS
+{
+  .rodata.start :
+  {
+    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
+  }
+}
+INSERT AFTER .rela.dyn;
 ";
 
 /// All other code. The index of call frame information must lie on one side of all code.
@@ -94,6 +108,10 @@ const OTHER_CODE: &str = "\
   }
 ";
 
+/// Of data without contents, the small ones lie among those with contents; what every request reads has a cache line to
+/// itself, where nobody writes. The table of classes comes last: most requests
+/// are small, so that only its beginning is used. The part with contents ends with a page, or the dynamic linker would
+/// write the rest of that, zeros.
 const DATA: &str = "\
 SECTIONS
 {
@@ -105,28 +123,38 @@ SECTIONS
 INSERT BEFORE .init_array;
 SECTIONS
 {
-  .data : ALIGN(4096)
+  .bss.tables (NOLOAD) : ALIGN(4096)
   {
-    *(.data .data._* .data.DW.*)
+    *(.bss.*5besom4heap*CENTRALS*)
+    *(.bss.*5besom4heap*FAST_TABLE*)
+    *(.bss.*5besom4heap*6BLOCKS*)
+    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*OTHER_CPUS* .bss.*5besom4heap*SHARDS*)
+    *(.bss.*5besom4heap*ARENA*)
+  }
+}
+INSERT AFTER .bss;
+SECTIONS
+{
+  .data.classes :
+  {
+    . = ALIGN(64);
+    *(.data.*C_CLASS_BY_SIZE*)
+    . = ALIGN(4096);
   }
 }
 INSERT BEFORE .bss;
 SECTIONS
 {
-  .bss.table (NOLOAD) :
+  .data : ALIGN(4096)
   {
-    *(.bss.*5besom4heap*FAST_TABLE*)
-  }
-  .bss.tables (NOLOAD) :
-  {
-    *(.bss.*5besom4heap*CENTRALS*)
-    *(.bss.*5besom4heap*6BLOCKS*)
-    *(.bss.*5besom4heap*_TABLE* .bss.*5besom4heap*OTHER_CPUS* .bss.*5besom4heap*SHARDS*)
-    *(.bss.*5besom4heap*ARENA*)
-    *(.bss.*5besom6config*COP* .bss.*5besom4leak*)
+    *(.data .data._* .data.DW.*)
+    . = ALIGN(64);
+    *(.bss.*5besom4heap8page_map* .bss.*5besom4heap6mcache*OFFSET* .bss.*5besom4heap4span*)
+    . = ALIGN(64);
+    *(.bss.*5besom4heap* .bss.*5besom6config5GIVEN* .bss.*5besom3abi* .bss.*5besom3sys*)
   }
 }
-INSERT AFTER .bss;
+INSERT BEFORE .data.classes;
 ";
 
 fn main() {

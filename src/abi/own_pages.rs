@@ -23,7 +23,6 @@ unsafe extern "C" {
 /// Names of entries of that table, and the one behind the last, of the ELF specification.
 const DT_NULL: usize = 0;
 const DT_RELA: usize = 7;
-const DT_RELASZ: usize = 8;
 
 /// The smallest page of any kernel: `build.rs` reckons with it.
 const PAGE: usize = 4096;
@@ -35,7 +34,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub(super) type Unneeded = [(Addr, usize); 3];
 
 /// Finds what is needed no more when the start has ended. Where the linker knows no such order, that is other code, which
-/// comes back. Also makes the code of maintenance a mapping of its own.
+/// comes back. Also makes the two parts of the code of maintenance mappings of their own.
 #[inline(never)]
 pub(super) fn find() -> Unneeded {
     // SAFETY: the linker says that this is the header of this file, which stays loaded.
@@ -57,12 +56,23 @@ pub(super) fn find() -> Unneeded {
     if let Some(segment) = segments.iter().find(is_code) {
         let (start, bytes) = (segment.p_vaddr as usize, segment.p_memsz as usize);
         let end = start + bytes;
-        set_apart(image.plus(start), super::thread::start as *const () as usize);
+        // A flag that its neighbours do not have makes a mapping. The one keeps the kernel from reading ahead; the other
+        // keeps the code, which is in the library's file, out of core files that would have all pages of files.
+        let maintenance = crate::heap::maintenance_code();
+        set_apart(image.plus(start), maintenance, libc::MADV_RANDOM);
+        set_apart(maintenance, Addr(super::thread::start as *const () as usize), libc::MADV_DONTDUMP);
         unneeded[0] = pages_in(image.plus(start), image.plus(end.min(window.max(start))));
         unneeded[1] = pages_in(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
     }
-    let (start, bytes) = relocations(image);
-    unneeded[2] = pages_in(start, start.plus(bytes));
+    // What follows the relocations in their segment is for the start, too.
+    let start = relocations(image);
+    let end_of = |segment: &libc::Elf64_Phdr| image.plus((segment.p_vaddr + segment.p_memsz) as usize);
+    let holds_them = |segment: &&libc::Elf64_Phdr| {
+        segment.p_type == libc::PT_LOAD && image.plus(segment.p_vaddr as usize) <= start && start < end_of(segment)
+    };
+    if let Some(segment) = segments.iter().find(holds_them) {
+        unneeded[2] = pages_in(start, end_of(segment));
+    }
     unneeded
 }
 
@@ -80,21 +90,20 @@ pub(super) fn release(unneeded: &Unneeded) {
     }
 }
 
-/// Makes the code from `start` up to the page of the first function of the start (`build.rs`) a mapping of its own, so
-/// that a program which needs it gets no more than that.
-fn set_apart(start: Addr, first_of_start: usize) {
-    let end = first_of_start & !(PAGE - 1);
-    if start.0 < end && end - start.0 <= WINDOW_BYTES {
-        // A flag that the rest does not have makes the mapping. This one keeps the code, which is in the library's file,
-        // out of core files that would have all pages of files. An error leaves all as it is.
+/// Makes the code from the page of `start` up to that of `end` (`build.rs` has them begin with pages) a mapping of its
+/// own, so that a program which needs it gets no more than that.
+fn set_apart(start: Addr, end: Addr, advice: libc::c_int) {
+    let (start, end) = (Addr(start.0 & !(PAGE - 1)), Addr(end.0 & !(PAGE - 1)));
+    if start < end && end.0 - start.0 <= WINDOW_BYTES {
+        // An error leaves all as it is.
         // SAFETY: pages of the file's code, which stay as they are.
-        let _ = unsafe { memory::advise(start, end - start.0, libc::MADV_DONTDUMP) };
+        let _ = unsafe { memory::advise(start, end.0 - start.0, advice) };
     }
 }
 
-/// Where the relocations are, and their bytes; none if there are no such.
-fn relocations(image: Addr) -> (Addr, usize) {
-    let (mut start, mut bytes) = (0, 0);
+/// Where the relocations are; address 0 if there are none.
+fn relocations(image: Addr) -> Addr {
+    let mut start = 0;
     let mut at = Addr::of(&raw const DYNAMIC);
     loop {
         // SAFETY: the table goes on up to an entry that says that it ends.
@@ -102,13 +111,12 @@ fn relocations(image: Addr) -> (Addr, usize) {
         match name {
             DT_NULL => break,
             DT_RELA => start = value,
-            DT_RELASZ => bytes = value,
             _ => {}
         }
         at = at.plus(size_of::<DynamicEntry>());
     }
     // Some dynamic linkers have made it an address, others leave the distance from the beginning.
-    (if start < image.0 { image.plus(start) } else { Addr(start) }, bytes)
+    if start != 0 && start < image.0 { image.plus(start) } else { Addr(start) }
 }
 
 /// The pages that begin from `start` up to `end`.

@@ -8,7 +8,7 @@ mod blocks;
 mod transfer;
 
 use super::page_map::{self, PageId};
-use super::size_class::{ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
+use super::size_class::{OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
 use super::span::{List, Span, State};
 use super::{diagnose, maintenance, pages};
 use crate::base::{Addr, PAGE_BYTES};
@@ -78,6 +78,8 @@ impl Spans {
     ///
     /// # Safety
     /// The caller holds the class's lock; the span is of the class.
+    // Not three times in the code that every process holds.
+    #[inline(never)]
     unsafe fn update(&mut self, span: &'static Span, before: u16, now: u16) {
         let (from, to) = (list_of(before), list_of(now));
         if from == to {
@@ -122,7 +124,8 @@ struct Central {
     wanted: AtomicBool,
 }
 
-static CENTRALS: [Central; ALL_CLASSES] = [const { Central::new() }; ALL_CLASSES];
+/// By class, up to the last one that has objects.
+static CENTRALS: [Central; TINY_BLOCK + 1] = [const { Central::new() }; TINY_BLOCK + 1];
 
 impl Central {
     const fn new() -> Self {
@@ -149,9 +152,9 @@ impl Central {
     }
 }
 
-/// The classes that most programs use share two pages.
+/// All take two pages, with the beginning of the table of slabs, which comes behind them in the library.
 const _: () =
-    assert!(cfg!(loom) || cfg!(debug_assertions) || cfg!(besom_measure) || size_of::<Central>() <= 176);
+    assert!(cfg!(loom) || cfg!(debug_assertions) || cfg!(besom_measure) || size_of::<Central>() <= 104);
 
 /// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
 pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {

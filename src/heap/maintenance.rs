@@ -99,6 +99,12 @@ fn look(now: u64) {
     }
 }
 
+/// Where the code begins that few small programs get to (`build.rs` puts it there).
+#[cfg(feature = "dlopen")]
+pub(crate) fn code() -> crate::base::Addr {
+    crate::base::Addr(look_for_surplus as *const () as usize)
+}
+
 /// The rest of a look that was set for `next` and is due. Apart, since most small programs end before their first.
 #[inline(never)]
 fn look_for_surplus(now: u64, next: u64) {

@@ -38,6 +38,8 @@ pub(crate) use diagnose::Operation;
 pub(crate) use init::{ensure_started, is_started};
 #[cfg(feature = "override")]
 pub(crate) use large::counts as large_counts;
+#[cfg(feature = "dlopen")]
+pub(crate) use maintenance::code as maintenance_code;
 pub(crate) use maintenance::{maintain, release_free_memory};
 #[cfg(any(test, feature = "override"))]
 pub(crate) use realloc::realloc;

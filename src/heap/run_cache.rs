@@ -52,7 +52,8 @@ impl Shard {
         }
         for _ in 0..self.bins.len() {
             self.hand = (self.hand + 1) % self.bins.len();
-            if let Some(span) = self.bins[self.hand].last() {
+            // SAFETY: the shard is borrowed mutably, which only its lock allows.
+            if let Some(span) = unsafe { self.bins[self.hand].last() } {
                 self.remove(span);
                 return Some(span);
             }
@@ -132,8 +133,9 @@ pub(super) fn trim(older_than_milliseconds: u32, mut release: impl FnMut(&'stati
         for bin in 0..=MAX_RUN_PAGES {
             loop {
                 let mut shard = shard.lock();
-                let Some(oldest) = shard.bins[bin].last() else { break };
                 // SAFETY: the shard's lock is held.
+                let Some(oldest) = (unsafe { shard.bins[bin].last() }) else { break };
+                // SAFETY: as above.
                 let age = now.wrapping_sub(unsafe { oldest.guarded() }.cached_at);
                 if age < older_than_milliseconds {
                     break;

@@ -26,7 +26,7 @@ pub(crate) const ALL_CLASSES: usize = 72;
 pub(crate) const TINY_BLOCK_BYTES: usize = 16;
 
 /// Object size in bytes and pages per span of Go's classes 1 to 67.
-const GO_TABLE: [(u32, u8); CLASSES - 1] = [
+const GO_TABLE: [(u16, u8); CLASSES - 1] = [
     (8, 1),
     (16, 1),
     (24, 1),
@@ -98,7 +98,7 @@ const GO_TABLE: [(u32, u8); CLASSES - 1] = [
 
 /// Spans of classes of at least this size are lengthened: Go's one-page spans would hold so few objects
 /// that every refill takes the page heap's lock for one or two.
-const LONG_SPAN_FROM_BYTES: u32 = 2 << 10;
+const LONG_SPAN_FROM_BYTES: u16 = 2 << 10;
 /// Bytes a lengthened span has at least: 32 objects of 2 KiB, two of 32 KiB.
 const LONG_SPAN_BYTES: u32 = 64 << 10;
 
@@ -106,21 +106,19 @@ const LONG_SPAN_BYTES: u32 = 64 << 10;
 pub(crate) const MAX_OBJECTS_PER_SPAN: usize = 1024;
 
 /// Object size in bytes per class; 0 for classes without one size.
-pub(crate) static OBJECT_BYTES: [u32; ALL_CLASSES] = object_bytes();
+pub(crate) static OBJECT_BYTES: [u16; ALL_CLASSES] = object_bytes();
 /// Pages per span, per class.
 pub(crate) static SPAN_PAGES: [u8; ALL_CLASSES] = span_pages();
 /// Objects per span, per class.
 pub(crate) static SPAN_OBJECTS: [u16; ALL_CLASSES] = span_objects();
 
-/// Division constants `ceil(2^32 / size)`; 0 for classes whose objects do not lie in rows.
+/// Per class the division constant `magic`, which is `ceil(2^32 / size)`, and the bound that the low 32 bits of
+/// `offset * magic` stay below where an object begins; together, so that a free loads one line. Zeros for classes whose
+/// objects do not lie in rows: no offset passes that test.
 ///
 /// For every offset below a span's length `(offset * magic) >> 32` is the object's index, and the low
 /// 32 bits of the product are below `magic` exactly if the offset is a multiple of the size (Lemire,
-/// Kaser, Kurz: "Faster remainder by direct computation"). With 0 no offset passes that test.
-pub(crate) static DIVISION_MAGIC: [u32; ALL_CLASSES] = division_magic();
-
-/// Per class the division constant and the bound that the low 32 bits of `offset * magic` stay below
-/// where an object begins; together, so that a free loads one line.
+/// Kaser, Kurz: "Faster remainder by direct computation").
 ///
 /// With `e = size * magic - 2^32` those bits are `q * e` at offset `q * size`, and at least `magic` at
 /// any other offset. So the bound `objects * e` lets the spans' objects pass and not the rest behind the
@@ -132,14 +130,14 @@ pub(crate) const fn object_bytes_of(class: usize) -> usize {
     object_bytes()[class] as usize
 }
 
-const fn object_bytes() -> [u32; ALL_CLASSES] {
+const fn object_bytes() -> [u16; ALL_CLASSES] {
     let mut bytes = [0; ALL_CLASSES];
     let mut class = 1;
     while class < CLASSES {
         bytes[class] = GO_TABLE[class - 1].0;
         class += 1;
     }
-    bytes[TINY_BLOCK] = TINY_BLOCK_BYTES as u32;
+    bytes[TINY_BLOCK] = TINY_BLOCK_BYTES as u16;
     bytes
 }
 
@@ -182,7 +180,7 @@ const fn division_magic() -> [u32; ALL_CLASSES] {
     let mut magic = [0; ALL_CLASSES];
     let mut class = 1;
     while class < CLASSES {
-        magic[class] = u32::MAX / bytes[class] + 1;
+        magic[class] = u32::MAX / bytes[class] as u32 + 1;
         class += 1;
     }
     magic
@@ -194,7 +192,7 @@ const fn starts() -> [(u32, u32); ALL_CLASSES] {
     let mut class = 1;
     while class < CLASSES {
         let magic = magics[class];
-        let bound = match bytes[class].wrapping_mul(magic) {
+        let bound = match (bytes[class] as u32).wrapping_mul(magic) {
             0 => magic,
             e => e * objects[class] as u32,
         };
@@ -243,16 +241,16 @@ const fn c_class_by_size() -> [u8; TABLE_LEN] {
     let mut table = [1; TABLE_LEN];
     let mut i = 2;
     while i < TABLE_LEN {
-        table[i] = NEXT_ALIGNED[1][plain[i] as usize];
+        table[i] = NEXT_ALIGNED[0][plain[i] as usize];
         i += 1;
     }
     table
 }
 
-/// Log2 of the alignments between the natural one of 8 bytes and a page.
-const ALIGN_SHIFTS: usize = PAGE_SHIFT - 3 + 1;
+/// Log2 of the alignments beyond the natural one of 8 bytes, up to a page.
+const ALIGN_SHIFTS: usize = PAGE_SHIFT - 3;
 
-/// `NEXT_ALIGNED[log2(align) - 3][class]`: the first class at or above `class` whose objects are all
+/// `NEXT_ALIGNED[log2(align) - 4][class]`: the first class at or above `class` whose objects are all
 /// aligned, which is when `align` divides the size, since spans begin at a page. 0: none.
 static NEXT_ALIGNED: [[u8; CLASSES]; ALIGN_SHIFTS] = next_aligned();
 
@@ -263,7 +261,7 @@ const fn next_aligned() -> [[u8; CLASSES]; ALIGN_SHIFTS] {
     while shift < ALIGN_SHIFTS {
         let (mut class, mut next) = (CLASSES - 1, 0);
         while class > 0 {
-            if (bytes[class] as usize).is_multiple_of(8 << shift) {
+            if (bytes[class] as usize).is_multiple_of(16 << shift) {
                 next = class;
             }
             table[shift][class] = next as u8;
@@ -316,9 +314,9 @@ fn next_aligned_to(class: usize, align: usize) -> usize {
     if align > PAGE_BYTES || !align.is_power_of_two() {
         return 0;
     }
-    // SAFETY: log2(align) - 3 is from 1 to ALIGN_SHIFTS - 1 because align, a power of two, is more than 8 and at most a
+    // SAFETY: log2(align) - 4 is from 0 to ALIGN_SHIFTS - 1 because align, a power of two, is more than 8 and at most a
     // page; class < CLASSES.
-    unsafe { *NEXT_ALIGNED.get_unchecked(align.trailing_zeros() as usize - 3).get_unchecked(class) as usize }
+    unsafe { *NEXT_ALIGNED.get_unchecked(align.trailing_zeros() as usize - 4).get_unchecked(class) as usize }
 }
 
 /// Changes the class that C requests of up to 8 bytes get (option `min_align`).
@@ -338,7 +336,7 @@ pub(crate) fn object_index(class: usize, offset: usize) -> usize {
     if class == TINY_PAGES || class == TINY_BLOCK {
         return offset / TINY_BLOCK_BYTES;
     }
-    (offset * DIVISION_MAGIC[class] as usize) >> 32
+    (offset * STARTS[class].0 as usize) >> 32
 }
 
 /// Whether `offset` bytes into a span of `class` is where an object begins. Never, for pseudo-classes and
@@ -424,7 +422,7 @@ mod tests {
         assert_eq!(rows.len(), CLASSES - 1);
         for row in rows {
             let class = row[0] as usize;
-            assert_eq!(vec![OBJECT_BYTES[class] as u64, DIVISION_MAGIC[class] as u64], vec![row[1], row[8]]);
+            assert_eq!(vec![OBJECT_BYTES[class] as u64, STARTS[class].0 as u64], vec![row[1], row[8]]);
             assert_eq!(SPAN_PAGES[class] as u64 % row[7], 0, "a multiple of Go's span");
         }
     }

@@ -303,8 +303,10 @@ impl Span {
                 && let Some(all) = into[taken..].first_chunk_mut::<{ bitmap::WORD_BITS }>()
             {
                 // What a flood meets: nothing to search for.
-                for (at, place) in all.iter_mut().enumerate() {
-                    *place = first.plus(at * bytes);
+                let mut object = first;
+                for place in all {
+                    *place = object;
+                    object = object.plus(bytes);
                 }
                 taken += bitmap::WORD_BITS;
                 bits[word] = u64::MAX;
@@ -399,16 +401,16 @@ impl Span {
     }
 }
 
-/// A doubly linked list of spans, all guarded by one lock.
+/// A doubly linked list of spans, all guarded by one lock. It is one word, as there are many: before the first span comes
+/// the last.
 pub(crate) struct List {
     head: Link,
-    tail: Link,
 }
 
 impl List {
     /// An empty list.
     pub(crate) const fn new() -> Self {
-        Self { head: 0, tail: 0 }
+        Self { head: 0 }
     }
 
     /// The first span.
@@ -417,8 +419,12 @@ impl List {
     }
 
     /// The last span.
-    pub(crate) fn last(&self) -> Option<&'static Span> {
-        Self::follow(self.tail)
+    ///
+    /// # Safety
+    /// The caller holds the lock that guards the list.
+    pub(crate) unsafe fn last(&self) -> Option<&'static Span> {
+        // SAFETY: the list's lock guards its spans' links.
+        self.first().and_then(|first| Self::follow(unsafe { first.guarded() }.prev))
     }
 
     /// Whether there is no span in the list.
@@ -438,11 +444,11 @@ impl List {
         let link = span.page().0 + 1;
         // SAFETY: the list's lock guards its spans' links; each reference ends before the next is made.
         unsafe {
-            (span.guarded().next, span.guarded().prev) = (self.head, 0);
-            match Self::follow(self.head) {
-                Some(head) => head.guarded().prev = link,
-                None => self.tail = link,
-            }
+            let last = match self.first() {
+                Some(first) => core::mem::replace(&mut first.guarded().prev, link),
+                None => link,
+            };
+            (span.guarded().next, span.guarded().prev) = (self.head, last);
         }
         self.head = link;
     }
@@ -455,13 +461,14 @@ impl List {
         // SAFETY: as in `push`.
         unsafe {
             let (next, prev) = (span.guarded().next, span.guarded().prev);
-            match Self::follow(prev) {
-                Some(before) => before.guarded().next = next,
-                None => self.head = next,
+            if self.head == span.page().0 + 1 {
+                self.head = next;
+            } else if let Some(before) = Self::follow(prev) {
+                before.guarded().next = next;
             }
-            match Self::follow(next) {
-                Some(after) => after.guarded().prev = prev,
-                None => self.tail = prev,
+            // Behind the last one comes none, whose place the first one knows; if that was the only one, there is neither.
+            if let Some(after) = Self::follow(next).or_else(|| self.first()) {
+                after.guarded().prev = prev;
             }
             (span.guarded().next, span.guarded().prev) = (0, 0);
         }

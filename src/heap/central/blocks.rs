@@ -9,7 +9,7 @@ use super::{MAX_BATCH, batch_of_bytes};
 use crate::base::Addr;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU16, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -34,55 +34,60 @@ const BLOCK_COUNT: usize = BACKLOG_BLOCKS + {
 struct Block {
     objects: UnsafeCell<[Addr; MAX_BATCH]>,
     /// The block below it, in a chain or in the pool.
-    next: AtomicU32,
+    next: AtomicNumber,
 }
 
 // SAFETY: a block is only used by who owns its number; see `Pool`.
 unsafe impl Sync for Block {}
 
 static BLOCKS: [Block; BLOCK_COUNT] =
-    [const { Block { objects: UnsafeCell::new([Addr(0); MAX_BATCH]), next: AtomicU32::new(NONE) } };
+    [const { Block { objects: UnsafeCell::new([Addr(0); MAX_BATCH]), next: AtomicNumber::new(NONE) } };
         BLOCK_COUNT];
 
-/// The number of no block: a zero, so that the blocks cost nothing until they are used. Others count from 1.
-const NONE: u32 = 0;
+/// The number of a block, or of blocks.
+type Number = u16;
+type AtomicNumber = AtomicU16;
+const _: () = assert!(BLOCK_COUNT <= Number::MAX as usize);
 
-fn block(number: u32) -> &'static Block {
+/// The number of no block: a zero, so that the blocks cost nothing until they are used. Others count from 1.
+const NONE: Number = 0;
+
+fn block(number: Number) -> &'static Block {
     &BLOCKS[number as usize - 1]
 }
 
 /// The free blocks: a stack without a lock, since a chain has its class's lock already. It is only used under such
 /// a lock: fork and the leak check take all of those, and so find no block on its way.
 struct Pool {
-    /// Low half: the uppermost block. High half: grows with each change, so that a stack that looks the same after
+    /// Low bits: the uppermost block. The rest grows with each change, so that a stack that looks the same after
     /// others have taken and returned blocks does not pass for unchanged.
     top: AtomicU64,
     /// Blocks used at least once: others are handed out in order, so that memory is touched as it is needed.
-    used: AtomicU32,
+    used: AtomicNumber,
 }
 
-static POOL: Pool = Pool { top: AtomicU64::new(NONE as u64), used: AtomicU32::new(0) };
+static POOL: Pool = Pool { top: AtomicU64::new(NONE as u64), used: AtomicNumber::new(0) };
 
 impl Pool {
-    fn take(&self) -> Option<u32> {
+    fn take(&self) -> Option<Number> {
         let mut top = self.top.load(Acquire);
-        while top as u32 != NONE {
+        while top as Number != NONE {
             // Another thread may own this block by now and write its `next`; then `top` has changed, too.
-            let next = block(top as u32).next.load(Relaxed);
+            let next = block(top as Number).next.load(Relaxed);
             match self.top.compare_exchange_weak(top, above(top, next), AcqRel, Acquire) {
-                Ok(_) => return Some(top as u32),
+                Ok(_) => return Some(top as Number),
                 Err(now) => top = now,
             }
         }
-        let fresh = |used: u32| ((used as usize) < BLOCK_COUNT).then_some(used + 1);
+        let fresh = |used: Number| ((used as usize) < BLOCK_COUNT).then_some(used + 1);
         self.used.fetch_update(Relaxed, Relaxed, fresh).ok().map(|used| used + 1)
     }
 
     /// Takes back a block, of which the caller was the owner.
-    fn give(&self, number: u32) {
+    fn give(&self, number: Number) {
         let mut top = self.top.load(Relaxed);
         loop {
-            block(number).next.store(top as u32, Relaxed);
+            block(number).next.store(top as Number, Relaxed);
             match self.top.compare_exchange_weak(top, above(top, number), Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => top = now,
@@ -92,16 +97,16 @@ impl Pool {
 }
 
 /// The pool's word after `top`, with `number` uppermost.
-fn above(top: u64, number: u32) -> u64 {
-    ((top >> 32).wrapping_add(1) << 32) | u64::from(number)
+fn above(top: u64, number: Number) -> u64 {
+    ((top >> Number::BITS).wrapping_add(1) << Number::BITS) | u64::from(number)
 }
 
 /// Objects in blocks, last in, first out. All blocks below the uppermost one are full; that one may be empty, so that
 /// who comes and goes at a block's edge does not trouble the pool.
 pub(super) struct Chain {
     /// The uppermost block.
-    top: u32,
-    blocks: u32,
+    top: Number,
+    blocks: Number,
     /// Objects in all blocks.
     objects: u32,
 }
@@ -330,12 +335,12 @@ mod tests {
         use std::thread;
         let take_and_give = |seed: usize| {
             for round in 0..2000 {
-                let taken: Vec<u32> = (0..1 + (seed + round) % 7).filter_map(|_| POOL.take()).collect();
+                let taken: Vec<Number> = (0..1 + (seed + round) % 7).filter_map(|_| POOL.take()).collect();
                 for &number in &taken {
-                    block(number).next.store(seed as u32, Relaxed);
+                    block(number).next.store(seed as Number, Relaxed);
                 }
                 for &number in &taken {
-                    assert_eq!(block(number).next.load(Relaxed), seed as u32, "two have block {number}");
+                    assert_eq!(block(number).next.load(Relaxed), seed as Number, "two have block {number}");
                     POOL.give(number);
                 }
             }

@@ -11,7 +11,7 @@ use super::blocks::{BACKLOG_BLOCKS, Chain};
 use super::{CENTRALS, MAX_BATCH, batch_of, batch_of_bytes};
 use crate::base::Addr;
 use crate::sync::MutexGuard;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 
 /// Batches a transfer cache may hold, the backlog apart.
 const TRANSFER_BATCHES: usize = 64;
@@ -35,6 +35,8 @@ pub(super) const fn most_transferred(bytes: usize, batch: usize) -> usize {
 /// any more, and little beside the free pages that the heap keeps anyway.
 pub(super) const MAX_BACKLOG_BYTES: usize = 8 << 20;
 
+const _: () = assert!(MAX_BACKLOG_BYTES / (MAX_BATCH * 8) <= u16::MAX as usize, "batches of the smallest objects");
+
 /// Bytes that all backlogs together may keep at the moment.
 static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
@@ -47,14 +49,14 @@ pub(crate) fn granted_bytes() -> usize {
 /// How large a class's backlog may be, and why.
 pub(super) struct Allowance {
     /// Batches it may keep.
-    batches: AtomicU32,
+    batches: AtomicU16,
     /// Batches that went to the spans for want of room and have not been asked for since.
-    overflowed: AtomicU32,
+    overflowed: AtomicU16,
 }
 
 impl Allowance {
     pub(super) const fn new() -> Self {
-        Self { batches: AtomicU32::new(0), overflowed: AtomicU32::new(0) }
+        Self { batches: AtomicU16::new(0), overflowed: AtomicU16::new(0) }
     }
 
     /// Notes that a batch went to the spans because nothing else had room for it.
@@ -90,13 +92,13 @@ impl Allowance {
     }
 
     /// Takes back leave to keep `batches` batches of `class`, or as many as there were.
-    pub(super) fn withdraw(&self, class: usize, batches: u32) {
+    pub(super) fn withdraw(&self, class: usize, batches: u16) {
         // Most classes never have any, and a look at all of them should not cost a locked operation for each. One
         // without objects has none, and could not be charged.
         if self.batches.load(Relaxed) == 0 {
             return;
         }
-        let less = |held: u32| Some(held.saturating_sub(batches));
+        let less = |held: u16| Some(held.saturating_sub(batches));
         let held = self.batches.fetch_update(Relaxed, Relaxed, less).unwrap_or(0);
         GRANTED_BYTES.fetch_sub(held.min(batches) as usize * charge(class), Relaxed);
     }
@@ -104,7 +106,7 @@ impl Allowance {
     /// Takes back all leave, and forgets what spoke for it.
     pub(super) fn withdraw_all(&self, class: usize) {
         self.overflowed.store(0, Relaxed);
-        self.withdraw(class, u32::MAX);
+        self.withdraw(class, u16::MAX);
     }
 }
 
@@ -140,7 +142,7 @@ pub(super) struct Transfer {
     /// Most objects since the last [`LockedTransfer::return_unused`].
     high_water: u32,
     /// Batches that the class might have kept then and had not.
-    unused: u32,
+    unused: u16,
 }
 
 impl Transfer {
@@ -232,7 +234,7 @@ impl LockedTransfer {
             self.release_spare();
         }
         if n > 0 {
-            allowance.withdraw(self.class, n.div_ceil(batch_of(self.class)) as u32);
+            allowance.withdraw(self.class, n.div_ceil(batch_of(self.class)) as u16);
         }
         n
     }
@@ -247,7 +249,7 @@ impl LockedTransfer {
     pub(super) fn return_unused(&mut self, limit: usize, allowance: &Allowance) {
         let transfer = &mut *self.transfer;
         let backlog = (transfer.high_water as usize).saturating_sub(limit);
-        let used = backlog.div_ceil(batch_of(self.class)) as u32;
+        let used = backlog.div_ceil(batch_of(self.class)) as u16;
         let unused = allowance.batches.load(Relaxed).saturating_sub(used);
         allowance.withdraw(self.class, unused.min(transfer.unused));
         transfer.unused = unused;

@@ -12,14 +12,14 @@
 //! classes together some tens of KiB at most.
 
 use super::sections;
-use super::slab::{MAX_SLOTS, STACK_BYTES, STACKS, Slab};
+use super::slab::{MAX_SLOTS, STACKS, Slab, object_bytes};
 use super::table::CpuTable;
 use super::{CACHES, Cache, Place, cache_of};
 use crate::base::Addr;
 use crate::config::{self, Key};
 use crate::heap::size_class::ALL_CLASSES;
 use crate::heap::{central, large, maintenance, pages};
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Classes looked at for room before a growing class is content with what there was.
 const VICTIMS: usize = 16;
@@ -48,11 +48,12 @@ const MISSES_PER_KIB: usize = 8;
 /// After so long, half as many misses count.
 const WINDOW_NANOSECONDS: u64 = 4_000_000;
 /// Windows by which a thread that was held up may put the clock back.
-const HELD_UP_WINDOWS: u32 = 1000;
+const HELD_UP_WINDOWS: u16 = 250;
 
-/// Which window it is, as far as the slow paths have looked at the clock; wraps.
-fn current_window() -> u32 {
-    (maintenance::recent_nanoseconds() / WINDOW_NANOSECONDS) as u32
+/// Which window it is, as far as the slow paths have looked at the clock. It wraps after four minutes, when misses of
+/// then may count once more.
+fn current_window() -> u16 {
+    (maintenance::recent_nanoseconds() / WINDOW_NANOSECONDS) as u16
 }
 
 /// What the cache of a CPU may hold: what the user said, or by default as much as pays beside the heap.
@@ -83,9 +84,9 @@ pub(super) struct Budget {
     /// Per class: [`EMPTY`] and [`FULL`], as it was found since the last [`trim_unused`].
     found: [AtomicU8; STACKS],
     /// Per class: misses that found its stack empty, and those that found it full, half as many after each window.
-    recent: [[AtomicU32; 2]; STACKS],
+    recent: [[AtomicU16; 2]; STACKS],
     /// Per class: the window of the last one.
-    window: [AtomicU32; STACKS],
+    window: [AtomicU16; STACKS],
 }
 
 impl Budget {
@@ -98,8 +99,8 @@ impl Budget {
             seen: AtomicU32::new(0),
             headers: [const { AtomicU32::new(0) }; STACKS],
             found: [const { AtomicU8::new(0) }; STACKS],
-            recent: [const { [AtomicU32::new(0), AtomicU32::new(0)] }; STACKS],
-            window: [const { AtomicU32::new(0) }; STACKS],
+            recent: [const { [AtomicU16::new(0), AtomicU16::new(0)] }; STACKS],
+            window: [const { AtomicU16::new(0) }; STACKS],
         }
     }
 
@@ -139,10 +140,10 @@ impl Budget {
     }
 
     /// Misses that found the stack empty, and those that found it full, those of earlier windows discounted.
-    fn recent_misses(&self, class: usize) -> [u32; 2] {
+    fn recent_misses(&self, class: usize) -> [u16; 2] {
         let windows = current_window().wrapping_sub(self.window[class].load(Relaxed));
-        let windows = if windows > u32::MAX - HELD_UP_WINDOWS { 0 } else { windows };
-        [0, 1].map(|how| self.recent[class][how].load(Relaxed).checked_shr(windows).unwrap_or(0))
+        let windows = if windows > u16::MAX - HELD_UP_WINDOWS { 0 } else { windows };
+        [0, 1].map(|how| self.recent[class][how].load(Relaxed).checked_shr(windows.into()).unwrap_or(0))
     }
 
     /// Recent misses that more than `capacity` might have spared. Up to a batch, that makes each miss bring or take more;
@@ -163,7 +164,7 @@ impl Budget {
     /// pays, or else what everyone may have; and whether it pays.
     fn next_capacity(&self, class: usize, capacity: usize) -> (usize, bool) {
         let wanted = next_capacity(class, capacity);
-        let bytes = (wanted - capacity) * STACK_BYTES[class] as usize;
+        let bytes = (wanted - capacity) * object_bytes(class);
         let pays = self.spared_misses(class, capacity) >= bytes * MISSES_PER_KIB / 1024;
         (if pays { wanted } else { wanted.min(free_capacity(class)).max(capacity) }, pays)
     }
@@ -176,7 +177,7 @@ impl Budget {
 
     /// The capacity that a stack of `capacity` may have with what is left.
     fn affordable(&self, class: usize, capacity: usize) -> usize {
-        capacity + self.room() / STACK_BYTES[class] as usize
+        capacity + self.room() / object_bytes(class)
     }
 
     /// Bytes left, or, below zero, too many: the budget shrinks with the heap.
@@ -187,7 +188,7 @@ impl Budget {
     /// Notes a change of capacity that has been made. Every change is noted as a difference, also when a
     /// stopped slab is emptied: a thread on that CPU may still owe the note of a change it made before.
     pub(super) fn account(&self, class: usize, old: usize, new: usize) {
-        let bytes = STACK_BYTES[class] as usize;
+        let bytes = object_bytes(class);
         self.capacity_bytes.fetch_add(new.wrapping_sub(old).wrapping_mul(bytes), Relaxed);
     }
 
@@ -360,7 +361,7 @@ pub(super) fn grow_by(access: &impl Access, class: usize) -> Emptied {
     if wanted > capacity {
         // What need not pay takes what nobody else has.
         if pays {
-            make_room(access, class, (wanted - capacity) * STACK_BYTES[class] as usize);
+            make_room(access, class, (wanted - capacity) * object_bytes(class));
         }
         capacity = raise(access, class, capacity, wanted);
     }
@@ -454,7 +455,7 @@ fn next_capacity(class: usize, capacity: usize) -> usize {
 
 /// What a class may have without paying: the first capacity, or some large objects.
 fn free_capacity(class: usize) -> usize {
-    first_capacity(class).max((FREE_BYTES / STACK_BYTES[class].max(1) as usize).min(FREE_OBJECTS))
+    first_capacity(class).max((FREE_BYTES / object_bytes(class).max(1)).min(FREE_OBJECTS))
 }
 
 /// What a class begins with: a quarter batch.
@@ -492,7 +493,7 @@ fn make_room(access: &impl Access, class: usize, bytes: usize) {
 fn shrink(access: &impl Access, class: usize, bytes: usize) {
     let header = access.slab().read(class);
     let (objects, capacity) = (header.objects(class), header.capacity(class));
-    let wanted = capacity - capacity.min(bytes.div_ceil(STACK_BYTES[class] as usize));
+    let wanted = capacity - capacity.min(bytes.div_ceil(object_bytes(class)));
     if capacity == 0 {
         return;
     }

@@ -85,24 +85,32 @@ pub(crate) static MAX_SLOTS: [u16; STACKS] = max_slots();
 static BEGIN: [[SlotIndex; PLACES]; STACKS] = LAYOUT.begin;
 /// Where the stacks of each place end.
 static END: [SlotIndex; PLACES] = LAYOUT.end;
-/// Bytes of an object on each stack.
-pub(super) static STACK_BYTES: [u32; STACKS] = stack_bytes();
+/// Words of an object on each stack.
+static OBJECT_WORDS: [u16; STACKS] = object_words();
 
-const fn stack_bytes() -> [u32; STACKS] {
-    let mut bytes = [0; STACKS];
+/// Bytes of an object on a stack.
+#[inline]
+pub(super) fn object_bytes(stack: usize) -> usize {
+    OBJECT_WORDS[stack] as usize * size_of::<u64>()
+}
+
+const fn object_words() -> [u16; STACKS] {
+    let mut words = [0; STACKS];
     let mut stack = 0;
     while stack < STACKS {
-        bytes[stack] = object_bytes(stack) as u32;
+        let bytes = object_bytes_of(stack);
+        assert!(bytes.is_multiple_of(8) && bytes / 8 <= u16::MAX as usize);
+        words[stack] = (bytes / 8) as u16;
         stack += 1;
     }
-    bytes
+    words
 }
 
 const fn max_slots() -> [u16; STACKS] {
     let mut slots = [0; STACKS];
     let mut class = 1;
     while class < STACKS {
-        let bytes = object_bytes(class);
+        let bytes = object_bytes_of(class);
         if let Some(n) = MAX_CLASS_BYTES.checked_div(bytes) {
             slots[class] = if n < MIN_SLOTS {
                 MIN_SLOTS
@@ -118,7 +126,7 @@ const fn max_slots() -> [u16; STACKS] {
 }
 
 /// Bytes of an object on a stack, for constants.
-const fn object_bytes(stack: usize) -> usize {
+const fn object_bytes_of(stack: usize) -> usize {
     if stack >= ALL_CLASSES {
         return (stack - ALL_CLASSES + MIN_RUN_PAGES) * PAGE_BYTES;
     }
@@ -140,7 +148,7 @@ const LAYOUT: Layout = {
         let mut turn = 0;
         while turn < 2 * STACKS {
             let (stack, is_first_turn) = (turn % STACKS, turn < STACKS);
-            if has_place(slots[stack], place) && object_bytes(stack).is_power_of_two() == is_first_turn {
+            if has_place(slots[stack], place) && object_bytes_of(stack).is_power_of_two() == is_first_turn {
                 layout.begin[stack][place] = word as SlotIndex + 1;
                 word += 1 + room(slots[stack], place) as usize;
             }
@@ -361,7 +369,7 @@ impl Slab {
 
     /// Bytes of the objects in all stacks; racy unless the caller owns the slab.
     pub(super) fn cached_bytes(self) -> usize {
-        (1..STACKS).map(|stack| self.read(stack).objects(stack) * STACK_BYTES[stack] as usize).sum()
+        (1..STACKS).map(|stack| self.read(stack).objects(stack) * object_bytes(stack)).sum()
     }
 
     /// Runs in the stacks and their pages; racy unless the caller owns the slab.

@@ -5,7 +5,7 @@ use super::*;
 use std::boxed::Box;
 
 /// So many that some windows which other tests let pass meanwhile do not matter.
-const MANY_MISSES: usize = 1 << 24;
+const MANY_MISSES: usize = 2 * u16::MAX as usize;
 
 /// A slab with books of its own.
 struct Own {
@@ -32,7 +32,7 @@ impl Own {
     fn set_recent_ways(&self, class: usize, misses: [usize; 2]) {
         self.cache.budget.window[class].store(current_window(), Relaxed);
         let recent = &self.cache.budget.recent[class];
-        recent.iter().zip(misses).for_each(|(recent, misses)| recent.store(misses as u32, Relaxed));
+        recent.iter().zip(misses).for_each(|(recent, misses)| recent.store(misses as u16, Relaxed));
     }
 
     fn fill(&self, class: usize) {
@@ -63,7 +63,7 @@ fn a_class_grows_as_far_as_it_misses_often() {
     assert_eq!(grow_by(&own, CLASS).capacity, first, "the first capacity is for everyone");
     own.set_recent(MANY_MISSES);
     assert_eq!(grow_by(&own, CLASS).capacity, 2 * first);
-    let price = 2 * first * STACK_BYTES[CLASS] as usize * MISSES_PER_KIB / 1024;
+    let price = 2 * first * object_bytes(CLASS) * MISSES_PER_KIB / 1024;
     own.set_recent(price - 2);
     assert_eq!(grow_by(&own, CLASS).capacity, 2 * first, "one too few, with the miss itself");
     own.set_recent(MANY_MISSES);
@@ -72,14 +72,14 @@ fn a_class_grows_as_far_as_it_misses_often() {
     budget.window[CLASS].fetch_sub(31, Relaxed);
     assert_eq!(grow_by(&own, CLASS).capacity, 4 * first, "long ago");
     assert_eq!([0, 1].map(|how: usize| budget.recent[CLASS][how].load(Relaxed)), [1, 0]);
-    let bytes = 4 * first * STACK_BYTES[CLASS] as usize;
+    let bytes = 4 * first * object_bytes(CLASS);
     assert_eq!(budget.capacity_bytes.load(Relaxed), bytes, "the books agree");
 }
 
 #[test]
 fn a_full_stack_does_not_grow_by_misses_of_long_ago() {
     // Of a few objects, or a stack that is full could not grow where it is.
-    let class = (1..ALL_CLASSES).find(|&class| STACK_BYTES[class] == 8 << 10).unwrap();
+    let class = (1..ALL_CLASSES).find(|&class| object_bytes(class) == 8 << 10).unwrap();
     let own = Own::new();
     let budget = &own.cache.budget;
     let grow_to_the_end = || {
@@ -129,7 +129,7 @@ fn who_only_takes_gets_whole_batches() {
 
 #[test]
 fn runs_that_are_missed_often_may_have_more_than_wait_anyway() {
-    let stack = (0..STACKS).find(|&stack| STACK_BYTES[stack] == 64 << 10).unwrap();
+    let stack = (0..STACKS).find(|&stack| object_bytes(stack) == 64 << 10).unwrap();
     let own = Own::new();
     let grow_to_the_end = || {
         (0..10).fold(0, |_, _| {
@@ -178,7 +178,7 @@ fn a_full_stack_gives_a_batch_or_half_and_moves_when_empty() {
 
 #[test]
 fn capacity_that_need_not_pay_takes_none_from_others() {
-    let stack = (0..STACKS).find(|&stack| STACK_BYTES[stack] == 32 << 10).unwrap();
+    let stack = (0..STACKS).find(|&stack| object_bytes(stack) == 32 << 10).unwrap();
     let own = Own::new();
     let budget = &own.cache.budget;
     own.slab.set_capacity(CLASS, 64);
@@ -215,17 +215,17 @@ fn a_stack_is_unused_if_it_has_neither_changed_nor_missed() {
 #[test]
 fn misses_age_across_the_end_of_the_count_of_windows() {
     let budget = Budget::new();
-    budget.recent[CLASS][1].store(MANY_MISSES as u32, Relaxed);
+    budget.recent[CLASS][1].store(u16::MAX, Relaxed);
     // Other tests may let windows pass meanwhile: not each time.
-    let is_old = |windows: u32| {
+    let is_old = |windows: u16| {
         budget.window[CLASS].store(current_window().wrapping_sub(windows), Relaxed);
         budget.recent_misses(CLASS)[1] == 0
     };
     // Not yet, since a thread that was held up has put the clock back; now; then; and long ago.
-    for windows in [0u32.wrapping_sub(100), 0, 1] {
+    for windows in [0u16.wrapping_sub(100), 0, 1] {
         assert!((0..10).any(|_| !is_old(windows)), "{windows} windows ago");
     }
-    for windows in [40, 1 << 30, u32::MAX / 2 + 2] {
+    for windows in [40, 1 << 14, u16::MAX / 2 + 2] {
         assert!(is_old(windows), "{windows} windows ago");
     }
 }
@@ -242,7 +242,7 @@ fn what_is_asked_for_fills_half_a_stack_by_whole_cache_lines() {
 /// Lengths of which no power of two is what they may have, and a stack that has lost one place to another class.
 #[test]
 fn some_large_objects_may_wait_whatever_they_pay() {
-    let stack_of = |kib: u32| (0..STACKS).find(|&stack| STACK_BYTES[stack] == kib << 10).unwrap();
+    let stack_of = |kib: usize| (0..STACKS).find(|&stack| object_bytes(stack) == kib << 10).unwrap();
     for (kib, most) in [(32, 8), (40, 6), (48, 5), (72, 3)] {
         let (own, stack) = (Own::new(), stack_of(kib));
         let grow_to_the_end = || (0..10).fold(0, |_, _| grow_by(&own, stack).capacity);
