@@ -41,12 +41,13 @@ const REQUESTS: &str = "\
   }
 ";
 
-/// What is before the code of requests. The code that looks at all caches from time to time, and that of what it then
-/// finds to do and of other rare requests, get mappings of their own at the start.
+/// What is before the code of requests. The code that looks at all caches from time to time and that of `realloc` get
+/// one mapping of their own at the start, what such a look finds to do another.
 const MAINTENANCE: &str = "\
   .text.look : ALIGN(65536)
   {
     *(.text.*5besom4heap6mcache11trim_unused* .text.*5besom4heap7central14trim_transfers*)
+    *(.text.*5besom3abi1c6resize* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
   }
   .text.maintenance : ALIGN(4096)
   {
@@ -56,7 +57,6 @@ const MAINTENANCE: &str = "\
     *(.text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
-    *(.text.*5besom3abi1c6resize* .text.*5besom4heap7realloc7realloc* .text.*5besom4heap12usable_bytes* .text.*5besom4sync5mutex*)
   }
   .text.start : ALIGN(4096)
   {
@@ -92,7 +92,7 @@ SECTIONS
 INSERT BEFORE .rela.dyn;
 SECTIONS
 {
-  .rodata.start :
+  .rodata.start : ALIGN(4096)
   {
     *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
   }

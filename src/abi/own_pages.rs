@@ -23,6 +23,7 @@ unsafe extern "C" {
 /// Names of entries of that table, and the one behind the last, of the ELF specification.
 const DT_NULL: usize = 0;
 const DT_RELA: usize = 7;
+const DT_RELASZ: usize = 8;
 
 /// The smallest page of any kernel: `build.rs` reckons with it.
 const PAGE: usize = 4096;
@@ -64,14 +65,15 @@ pub(super) fn find() -> Unneeded {
         unneeded[0] = pages_in(image.plus(start), image.plus(end.min(window.max(start))));
         unneeded[1] = pages_in(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
     }
-    // What follows the relocations in their segment is for the start, too.
-    let start = relocations(image);
+    // What follows the relocations in their segment is for the start, too, and little.
+    let (start, bytes) = relocations(image);
     let end_of = |segment: &libc::Elf64_Phdr| image.plus((segment.p_vaddr + segment.p_memsz) as usize);
     let holds_them = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD && image.plus(segment.p_vaddr as usize) <= start && start < end_of(segment)
     };
     if let Some(segment) = segments.iter().find(holds_them) {
         unneeded[2] = pages_in(start, end_of(segment));
+        set_apart(Addr(align_up(start.0 + bytes, PAGE)), Addr(align_up(end_of(segment).0, PAGE)), libc::MADV_RANDOM);
     }
     unneeded
 }
@@ -90,20 +92,20 @@ pub(super) fn release(unneeded: &Unneeded) {
     }
 }
 
-/// Makes the code from the page of `start` up to that of `end` (`build.rs` has them begin with pages) a mapping of its
+/// Makes what lies from the page of `start` up to that of `end` (`build.rs` has them begin with pages) a mapping of its
 /// own, so that a program which needs it gets no more than that.
 fn set_apart(start: Addr, end: Addr, advice: libc::c_int) {
     let (start, end) = (Addr(start.0 & !(PAGE - 1)), Addr(end.0 & !(PAGE - 1)));
     if start < end && end.0 - start.0 <= WINDOW_BYTES {
         // An error leaves all as it is.
-        // SAFETY: pages of the file's code, which stay as they are.
+        // SAFETY: pages of the file that nobody writes, and they stay as they are.
         let _ = unsafe { memory::advise(start, end.0 - start.0, advice) };
     }
 }
 
-/// Where the relocations are; address 0 if there are none.
-fn relocations(image: Addr) -> Addr {
-    let mut start = 0;
+/// Where the relocations are, and their bytes; address 0 if there are none.
+fn relocations(image: Addr) -> (Addr, usize) {
+    let (mut start, mut bytes) = (0, 0);
     let mut at = Addr::of(&raw const DYNAMIC);
     loop {
         // SAFETY: the table goes on up to an entry that says that it ends.
@@ -111,12 +113,13 @@ fn relocations(image: Addr) -> Addr {
         match name {
             DT_NULL => break,
             DT_RELA => start = value,
+            DT_RELASZ => bytes = value,
             _ => {}
         }
         at = at.plus(size_of::<DynamicEntry>());
     }
     // Some dynamic linkers have made it an address, others leave the distance from the beginning.
-    if start != 0 && start < image.0 { image.plus(start) } else { Addr(start) }
+    (if start != 0 && start < image.0 { image.plus(start) } else { Addr(start) }, bytes)
 }
 
 /// The pages that begin from `start` up to `end`.

@@ -21,11 +21,16 @@ const HELD_WITH_SLEEPERS: u32 = 2;
 /// Looks at the word before going to sleep: about a microsecond, the length of a usual refill.
 const SPINS: usize = if cfg!(loom) { 1 } else { 100 };
 
-/// A value that one thread at a time may use.
-pub(crate) struct Mutex<T> {
+/// A lock without a value: one copy of what is done where it is not free.
+struct Lock {
     word: AtomicU32,
     #[cfg(loom)]
     futex: super::futex_model::Futex,
+}
+
+/// A value that one thread at a time may use.
+pub(crate) struct Mutex<T> {
+    lock: Lock,
     rank: Ranked,
     value: UnsafeCell<T>,
 }
@@ -39,24 +44,25 @@ impl<T> Mutex<T> {
     /// A free lock.
     #[cfg(not(loom))]
     pub(crate) const fn new(rank: Rank, value: T) -> Self {
-        Self { word: AtomicU32::new(FREE), rank: rank::ranked(rank), value: UnsafeCell::new(value) }
+        let lock = Lock { word: AtomicU32::new(FREE) };
+        Self { lock, rank: rank::ranked(rank), value: UnsafeCell::new(value) }
     }
 
     /// A free lock, under loom.
     #[cfg(loom)]
     pub(crate) fn new(rank: Rank, value: T) -> Self {
-        let futex = super::futex_model::Futex::new();
-        Self { word: AtomicU32::new(FREE), futex, rank: rank::ranked(rank), value: UnsafeCell::new(value) }
+        let lock = Lock { word: AtomicU32::new(FREE), futex: super::futex_model::Futex::new() };
+        Self { lock, rank: rank::ranked(rank), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock and takes it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         rank::acquire(self.rank);
-        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+        if !self.lock.take() {
             #[cfg(besom_measure)]
             let since = super::lock_times::now();
-            self.lock_contended();
+            self.lock.take_contended();
             #[cfg(besom_measure)]
             super::lock_times::waited(self.rank, since);
         }
@@ -66,25 +72,10 @@ impl<T> Mutex<T> {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).ok()?;
-        rank::acquire(self.rank);
-        Some(MutexGuard::new(self))
-    }
-
-    #[cold]
-    fn lock_contended(&self) {
-        for _ in 0..SPINS {
-            if self.word.load(Relaxed) == FREE
-                && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
-            {
-                return;
-            }
-            relax();
-        }
-        // From here on the word says "with sleepers", also when nobody else sleeps: one wake too many.
-        while self.word.swap(HELD_WITH_SLEEPERS, Acquire) != FREE {
-            self.sleep();
-        }
+        self.lock.take().then(|| {
+            rank::acquire(self.rank);
+            MutexGuard::new(self)
+        })
     }
 
     /// Takes the lock without a guard, for the span of a fork.
@@ -112,6 +103,41 @@ impl<T> Mutex<T> {
     #[inline]
     fn unlock(&self) {
         rank::release(self.rank);
+        self.lock.give_back();
+    }
+
+    /// Whether the lock comes free before the monotonic clock shows `deadline` nanoseconds. In a signal handler:
+    /// then it was not the interrupted code of this thread that held it, and waiting for it is safe.
+    #[cfg(not(loom))]
+    pub(crate) fn comes_free(&self, deadline: u64) -> bool {
+        self.lock.comes_free(deadline)
+    }
+}
+
+impl Lock {
+    /// Takes the lock if it is free.
+    #[inline]
+    fn take(&self) -> bool {
+        self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_contended(&self) {
+        for _ in 0..SPINS {
+            if self.word.load(Relaxed) == FREE && self.take() {
+                return;
+            }
+            relax();
+        }
+        // From here on the word says "with sleepers", also when nobody else sleeps: one wake too many.
+        while self.word.swap(HELD_WITH_SLEEPERS, Acquire) != FREE {
+            self.sleep();
+        }
+    }
+
+    #[inline]
+    fn give_back(&self) {
         if self.word.swap(FREE, Release) == HELD_WITH_SLEEPERS {
             self.wake_one();
         }
@@ -119,18 +145,19 @@ impl<T> Mutex<T> {
 }
 
 #[cfg(not(loom))]
-impl<T> Mutex<T> {
+impl Lock {
     fn sleep(&self) {
         crate::sys::futex::wait(&self.word, HELD_WITH_SLEEPERS);
     }
 
+    #[cold]
+    #[inline(never)]
     fn wake_one(&self) {
         crate::sys::futex::wake(&self.word, 1);
     }
 
-    /// Whether the lock comes free before the monotonic clock shows `deadline` nanoseconds. In a signal handler:
-    /// then it was not the interrupted code of this thread that held it, and waiting for it is safe.
-    pub(crate) fn comes_free(&self, deadline: u64) -> bool {
+    /// As [`Mutex::comes_free`].
+    fn comes_free(&self, deadline: u64) -> bool {
         if self.word.load(Relaxed) == FREE {
             return true;
         }
@@ -139,15 +166,13 @@ impl<T> Mutex<T> {
             crate::sys::futex::wait_for(&self.word, HELD_WITH_SLEEPERS, left);
         }
         // Taken, without a rank: the interrupted code may hold locks of any.
-        if self.word.swap(FREE, Release) == HELD_WITH_SLEEPERS {
-            self.wake_one();
-        }
+        self.give_back();
         true
     }
 }
 
 #[cfg(loom)]
-impl<T> Mutex<T> {
+impl Lock {
     fn sleep(&self) {
         self.futex.wait(&self.word, HELD_WITH_SLEEPERS);
     }

@@ -193,8 +193,9 @@ impl PageHeap {
     /// Lets the searches see what has become free at `page`, with what was free right before it.
     #[inline]
     pub(super) fn lower_hints(&mut self, page: usize) {
+        // One by one: vectors would take constants from a page of the library that small programs do without.
         for (len, hint) in self.hints.iter_mut().enumerate() {
-            *hint = (*hint).min((page + 1).saturating_sub(len) as u32);
+            *hint = (*hint).min(core::hint::black_box((page + 1).saturating_sub(len) as u32));
         }
     }
 
