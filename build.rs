@@ -86,7 +86,7 @@ SECTIONS
 {
   .rodata.besom :
   {
-    *(.rodata.*5besom4heap10size_class* .rodata.*5besom4heap6mcache4slab*)
+    *(.rodata.*5besom4heap10size_class* .rodata.*5besom4heap6mcache4slab* .rodata.*5besom4heap7central*)
   }
 }
 INSERT BEFORE .rela.dyn;

@@ -88,17 +88,10 @@ fn what_every_program_runs_lies_together() {
         "lifecycle11constructor",
         "lifecycle7at_exit",
     ];
-    const MAINTENANCE: &[&str] = &[
-        "maintenance16look_for_surplus",
-        "abi1c6resize",
-        "12usable_bytes",
-        "realloc7realloc",
-        "12commit_array",
-        "11trim_unused",
-        "14trim_transfers",
-        "driver11release_one",
-        "run_cache4trim",
-    ];
+    const LOOK: &[&str] =
+        &["11trim_unused", "14trim_transfers", "abi1c6resize", "12usable_bytes", "14take_contended"];
+    const MAINTENANCE: &[&str] =
+        &["maintenance16look_for_surplus", "12commit_array", "driver11release_one", "run_cache4trim"];
     if cfg!(not(target_arch = "x86_64")) {
         return;
     }
@@ -119,12 +112,19 @@ fn what_every_program_runs_lies_together() {
     // As the library finds them.
     let requests = address_of("own_pages7release") & !(WINDOW_BYTES - 1);
     let start = address_of("abi6thread5start") & !4095;
+    let maintenance = address_of("maintenance16look_for_surplus") & !4095;
     let first = code.iter().map(|(place, _)| place.start).min().unwrap();
     let end = code.iter().map(|(place, _)| place.end).max().unwrap();
     // Some more than they take up: what another compiler makes of it may differ.
     assert!(end <= requests + (40 << 10), "code of requests goes on to {end:x}, from {requests:x}");
-    assert!(start - first <= 24 << 10, "code of maintenance goes on to {start:x}, from {first:x}");
-    for (usual, place) in [(REQUESTS, requests..end), (MAINTENANCE, first..start)] {
+    assert!(maintenance - first <= 12 << 10, "code of looks goes on to {maintenance:x}, from {first:x}");
+    assert!(
+        start - maintenance <= 20 << 10,
+        "code of maintenance goes on to {start:x}, from {maintenance:x}"
+    );
+    for (usual, place) in
+        [(REQUESTS, requests..end), (LOOK, first..maintenance), (MAINTENANCE, maintenance..start)]
+    {
         for part in usual {
             // Rust's names hold the length of each part.
             let is_whole = !part.contains(|c: char| c.is_ascii_digit());

@@ -69,11 +69,17 @@ pub(super) fn find() -> Unneeded {
     let (start, bytes) = relocations(image);
     let end_of = |segment: &libc::Elf64_Phdr| image.plus((segment.p_vaddr + segment.p_memsz) as usize);
     let holds_them = |segment: &&libc::Elf64_Phdr| {
-        segment.p_type == libc::PT_LOAD && image.plus(segment.p_vaddr as usize) <= start && start < end_of(segment)
+        segment.p_type == libc::PT_LOAD
+            && image.plus(segment.p_vaddr as usize) <= start
+            && start < end_of(segment)
     };
     if let Some(segment) = segments.iter().find(holds_them) {
         unneeded[2] = pages_in(start, end_of(segment));
-        set_apart(Addr(align_up(start.0 + bytes, PAGE)), Addr(align_up(end_of(segment).0, PAGE)), libc::MADV_RANDOM);
+        set_apart(
+            Addr(align_up(start.0 + bytes, PAGE)),
+            Addr(align_up(end_of(segment).0, PAGE)),
+            libc::MADV_RANDOM,
+        );
     }
     unneeded
 }

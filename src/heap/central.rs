@@ -8,7 +8,9 @@ mod blocks;
 mod transfer;
 
 use super::page_map::{self, PageId};
-use super::size_class::{OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_index};
+use super::size_class::{
+    ALL_CLASSES, OBJECT_BYTES, SPAN_OBJECTS, TINY_BLOCK, TINY_PAGES, object_bytes_of, object_index,
+};
 use super::span::{List, Span, State};
 use super::{diagnose, maintenance, pages};
 use crate::base::{Addr, PAGE_BYTES};
@@ -22,23 +24,42 @@ use transfer::{Allowance, LockedTransfer, Transfer, most_transferred};
 pub(crate) const MAX_BATCH: usize = 64;
 /// Fewest: the large ones.
 pub(crate) const MIN_BATCH: usize = 2;
-/// Bytes of a batch: large enough to make the lock cheap, small enough not to strand memory.
-const BATCH_BYTES: usize = 64 << 10;
+/// Bytes of a batch of more than [`FEW`] objects at most. Where threads hand objects on, each class has about three batches
+/// on the way, beside what is in use.
+const BATCH_BYTES: usize = 8 << 10;
+/// So many make the lock cheap …
+const FEW: usize = 32;
+/// … but no more bytes than these should wait.
+const MAX_BATCH_BYTES: usize = 64 << 10;
+
+/// Objects that move at once, by class; 1 for classes without objects.
+static BATCH: [u8; ALL_CLASSES] = {
+    let (mut batch, mut class) = ([1; ALL_CLASSES], 0);
+    while class < ALL_CLASSES {
+        let bytes = object_bytes_of(class);
+        if bytes != 0 {
+            batch[class] = batch_of_bytes(bytes) as u8;
+        }
+        class += 1;
+    }
+    batch
+};
 
 /// Objects that move at once, for a class that has objects.
+#[inline]
 pub(crate) fn batch_of(class: usize) -> usize {
-    batch_of_bytes(OBJECT_BYTES[class] as usize)
+    // It has nothing else; said because slices and divisions would be checked.
+    usize::from(BATCH[class]).clamp(1, MAX_BATCH)
 }
 
 /// The same, for objects of `bytes`.
 const fn batch_of_bytes(bytes: usize) -> usize {
-    let objects = BATCH_BYTES / bytes;
-    if objects < MIN_BATCH {
-        MIN_BATCH
-    } else if objects > MAX_BATCH {
-        MAX_BATCH
-    } else {
-        objects
+    match (MAX_BATCH_BYTES / bytes, BATCH_BYTES / bytes) {
+        (..MIN_BATCH, _) => MIN_BATCH,
+        (objects @ ..FEW, _) => objects,
+        (_, ..FEW) => FEW,
+        (_, objects @ ..MAX_BATCH) => objects,
+        _ => MAX_BATCH,
     }
 }
 

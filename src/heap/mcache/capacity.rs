@@ -37,6 +37,11 @@ const HEAP_SHARE: usize = 8;
 /// … but each may hold this much, which a program with a small heap can do with.
 const LEAST_BYTES: usize = 1 << 20;
 
+/// A class begins with room for so many objects …
+const FIRST_OBJECTS: usize = 16;
+/// … of no more bytes.
+const FIRST_BYTES: usize = 16 << 10;
+
 /// Large objects that may wait for the next burst whether they pay or not, as a program's buffers do: so many …
 const FREE_OBJECTS: usize = 8;
 /// … of no more bytes.
@@ -458,9 +463,9 @@ fn free_capacity(class: usize) -> usize {
     first_capacity(class).max((FREE_BYTES / object_bytes(class).max(1)).min(FREE_OBJECTS))
 }
 
-/// What a class begins with: a quarter batch.
+/// What a class begins with: no more objects than the first place has room for, and few bytes.
 fn first_capacity(class: usize) -> usize {
-    (batch_of(class) / 4).max(1)
+    (FIRST_BYTES / object_bytes(class).max(1)).clamp(1, FIRST_OBJECTS)
 }
 
 /// Raises the capacity as far as the budget allows; returns what it is then.
