@@ -5,8 +5,8 @@ use std::{env, fs, path::Path};
 /// The order of code and data. Where a program touches a page of the file, the kernel maps the 64 KiB around it (a
 /// *window*) as far as the segment goes, and all of that counts as the program's. So the first segment has only the
 /// tables that the dynamic linker reads and the heap's few constants: two pages, and then what only the start reads. The
-/// second begins with the code of maintenance, which larger heaps need, and ends with that of requests, [`REQUESTS`], in
-/// the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the
+/// second begins with the code of `realloc` and of maintenance, which larger programs need, and ends with that of
+/// requests, [`REQUESTS`], in the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the
 /// requests' code is given back when the library has started (`abi::own_pages`). Data begin with a page, and all that
 /// small programs use lies together there, before the large part of the table of classes, and before the large tables
 /// of which the beginnings are used.
@@ -108,9 +108,9 @@ const OTHER_CODE: &str = "\
   }
 ";
 
-/// Of data without contents, the small ones lie among those with contents; what every request reads has a cache line to
-/// itself, where nobody writes. The table of classes comes last: most requests
-/// are small, so that only its beginning is used. The part with contents ends with a page, or the dynamic linker would
+/// Of data without contents, the small ones lie among those with contents; what every request reads has cache lines to
+/// itself, where nobody writes. The table of classes comes last: most requests are small, so that only its beginning is
+/// used. The part with contents ends with a page, or the dynamic linker would
 /// write the rest of that, zeros.
 const DATA: &str = "\
 SECTIONS
@@ -149,7 +149,7 @@ SECTIONS
   {
     *(.data .data._* .data.DW.*)
     . = ALIGN(64);
-    *(.bss.*5besom4heap8page_map* .bss.*5besom4heap6mcache*OFFSET* .bss.*5besom4heap4span*)
+    *(.bss.*5besom4heap8page_map* .bss.*5besom4heap6mcache*OFFSET* .bss.*5besom4heap4span* .bss.*5besom4heap4tiny3MAP*)
     . = ALIGN(64);
     *(.bss.*5besom4heap* .bss.*5besom6config5GIVEN* .bss.*5besom3abi* .bss.*5besom3sys*)
   }

@@ -52,8 +52,22 @@ fn the_static_library_defines_what_is_meant() {
     assert!(!absent.is_empty() && absent.iter().all(|name| !defined.contains(name)), "surplus: {absent:?}");
 }
 
+/// Where what the shared library's symbols name lies, of these kinds, as `nm` abbreviates them.
+fn symbol_places(kinds: &[&str]) -> Vec<(Range<u64>, String)> {
+    let table = output_of("nm", &["--defined-only", "--print-size", shared_library().to_str().unwrap()]);
+    let hexadecimal = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let place = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [address, bytes, kind, name] if kinds.contains(&kind) => {
+            let start = hexadecimal(address);
+            Some((start..start + hexadecimal(bytes), name.to_owned()))
+        }
+        _ => None,
+    };
+    table.lines().filter_map(place).collect()
+}
+
 /// Where the kernel maps code, it maps 64 KiB, as far as the mapping goes. What every program runs is the end of the
-/// code, and fits; what large heaps run is the beginning, a mapping of its own.
+/// code, and fits; what larger programs run is the beginning, in two mappings of their own.
 #[test]
 fn what_every_program_runs_lies_together() {
     const WINDOW_BYTES: u64 = 64 << 10;
@@ -95,19 +109,7 @@ fn what_every_program_runs_lies_together() {
     if cfg!(not(target_arch = "x86_64")) {
         return;
     }
-    let library = shared_library();
-    let table = output_of("nm", &["--defined-only", "--print-size", library.to_str().unwrap()]);
-    let hexadecimal = |text: &str| u64::from_str_radix(text, 16).unwrap();
-    let code: Vec<(Range<u64>, &str)> = table
-        .lines()
-        .filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [address, bytes, "t" | "T", name] => {
-                let start = hexadecimal(address);
-                Some((start..start + hexadecimal(bytes), name))
-            }
-            _ => None,
-        })
-        .collect();
+    let code = symbol_places(&["t", "T"]);
     let address_of = |part: &str| code.iter().find(|(_, name)| name.contains(part)).unwrap().0.start;
     // As the library finds them.
     let requests = address_of("own_pages7release") & !(WINDOW_BYTES - 1);
@@ -136,6 +138,52 @@ fn what_every_program_runs_lies_together() {
             }
         }
     }
+}
+
+/// What small programs use of the heap's constants lies with the dynamic linker's tables, and of its data in one page. What
+/// every request reads there has cache lines of its own.
+#[test]
+fn what_every_program_reads_lies_together() {
+    const CONSTANTS: &[&str] = &[
+        "size_class10SPAN_PAGES",
+        "size_class12NEXT_ALIGNED",
+        "size_class12OBJECT_BYTES",
+        "size_class12SPAN_OBJECTS",
+        "size_class6STARTS",
+        "slab12OBJECT_WORDS",
+        "slab5BEGIN",
+        "slab9MAX_SLOTS",
+        "central5BATCH",
+    ];
+    const READ_BY_ALL: &[&str] = &[
+        "page_map4BASE",
+        "page_map7ENTRIES",
+        "span7RECORDS",
+        "mcache11RSEQ_OFFSET",
+        "mcache14RSEQ_ID_OFFSET",
+    ];
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let all = symbol_places(&["r", "d", "b"]);
+    let place_of = |part: &str| {
+        let found = all.iter().find(|(_, name)| name.contains(part));
+        found.unwrap_or_else(|| panic!("{part} is not in the table")).0.clone()
+    };
+    // A page more than they take up: other linkers' tables may be longer.
+    for part in CONSTANTS {
+        assert!(place_of(part).end <= 3 << 12, "{part} lies at {:x?}", place_of(part));
+    }
+    let page = |part: &str| place_of(part).start >> 12;
+    assert_eq!(page("size_class15C_CLASS_BY_SIZE"), page("pages4HEAP"), "pages");
+    assert_eq!(page("mcache9FIRST_CPU"), page("pages4HEAP"), "pages");
+
+    let lines: BTreeSet<u64> = READ_BY_ALL.iter().map(|part| place_of(part).start >> 6).collect();
+    let written = ["maintenance5CALLS", "maintenance5MOVED", "pages6IN_USE", "blocks4POOL"];
+    for part in written {
+        assert!(!lines.contains(&(place_of(part).start >> 6)), "{part} lies among what every request reads");
+    }
+    assert!(lines.len() <= 2, "what every request reads lies in lines {lines:x?}");
 }
 
 #[test]

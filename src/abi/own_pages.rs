@@ -1,5 +1,5 @@
-//! Gives back the library's own pages that only its start needs: relocations, and the code that reads options and lays
-//! out the heap. They come back by themselves, from the file, when they are needed again.
+//! Gives back the library's own pages that only its start needs: relocations, the code that reads options and lays out the
+//! heap, and its constants. They come back by themselves, from the file, when they are needed again.
 //!
 //! Breakpoints that a debugger or a probe has set in that code before go with them, without a word. The entry points
 //! that a program uses most (`build.rs` names them) are not in it; for others, such as `posix_memalign`, set them when
@@ -65,21 +65,20 @@ pub(super) fn find() -> Unneeded {
         unneeded[0] = pages_in(image.plus(start), image.plus(end.min(window.max(start))));
         unneeded[1] = pages_in(image.plus(start.max(window + WINDOW_BYTES)), image.plus(end));
     }
-    // What follows the relocations in their segment is for the start, too, and little.
     let (start, bytes) = relocations(image);
     let end_of = |segment: &libc::Elf64_Phdr| image.plus((segment.p_vaddr + segment.p_memsz) as usize);
     let holds_them = |segment: &&libc::Elf64_Phdr| {
         segment.p_type == libc::PT_LOAD
+            && segment.p_flags & libc::PF_W == 0
             && image.plus(segment.p_vaddr as usize) <= start
             && start < end_of(segment)
     };
     if let Some(segment) = segments.iter().find(holds_them) {
-        unneeded[2] = pages_in(start, end_of(segment));
-        set_apart(
-            Addr(align_up(start.0 + bytes, PAGE)),
-            Addr(align_up(end_of(segment).0, PAGE)),
-            libc::MADV_RANDOM,
-        );
+        let (rest, end) = (Addr(align_up(start.0 + bytes, PAGE)), Addr(align_up(end_of(segment).0, PAGE)));
+        // By our order little follows, which the start alone needs; by others' it may be all constants.
+        let has_little_more = end.0 - rest.0 <= WINDOW_BYTES;
+        unneeded[2] = pages_in(start, if has_little_more { end } else { start.plus(bytes) });
+        set_apart(rest, end, libc::MADV_RANDOM);
     }
     unneeded
 }
@@ -91,7 +90,7 @@ pub(super) fn find() -> Unneeded {
 #[inline(never)]
 pub(super) fn release(unneeded: &Unneeded) {
     for &(start, bytes) in unneeded.iter().filter(|(_, bytes)| *bytes > 0) {
-        // SAFETY: pages of the file, of its code and its relocations, both in segments that nobody writes, so that they
+        // SAFETY: pages of the file, of its code, relocations and constants, all in segments that nobody writes, so that they
         // come back as they were. This function is in none of them, or comes back. An error (larger pages, or locked
         // ones) leaves them where they are.
         let _ = unsafe { memory::advise(start, bytes, libc::MADV_DONTNEED) };

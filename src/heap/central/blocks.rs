@@ -1,4 +1,4 @@
-//! Blocks with room for a batch of objects each, and chains of them.
+//! Blocks with room for the largest batch of objects each, and chains of them.
 //!
 //! What a class keeps in front of its spans lies in a chain. All classes take blocks from one pool, so that a program
 //! touches no more of them than it needs places for objects, however many classes those are of.
@@ -30,7 +30,7 @@ const BLOCK_COUNT: usize = BACKLOG_BLOCKS + {
     count
 };
 
-/// A place for a batch. Who has taken its number from [`POOL`] owns it.
+/// A place for [`MAX_BATCH`] objects. Who has taken its number from [`POOL`] owns it.
 struct Block {
     objects: UnsafeCell<[Addr; MAX_BATCH]>,
     /// The block below it, in a chain or in the pool.

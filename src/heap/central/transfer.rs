@@ -35,8 +35,8 @@ pub(super) const fn most_transferred(bytes: usize, batch: usize) -> usize {
 /// any more, and little beside the free pages that the heap keeps anyway.
 pub(super) const MAX_BACKLOG_BYTES: usize = 8 << 20;
 
-const _: () =
-    assert!(MAX_BACKLOG_BYTES / (MAX_BATCH * 8) <= u16::MAX as usize, "batches of the smallest objects");
+// [`charge`] grants no more of them.
+const _: () = assert!(BACKLOG_BLOCKS <= u16::MAX as usize);
 
 /// Bytes that all backlogs together may keep at the moment.
 static GRANTED_BYTES: AtomicUsize = AtomicUsize::new(0);

@@ -16,8 +16,8 @@
 //! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
 //! touched page.
 //!
-//! A class has up to four places for its stack: with room for some objects, for a batch, for some batches, and for as
-//! much as it may ever hold. Places of the same room lie side by side: most classes of most programs never need more
+//! A class has up to four places for its stack: with room for 16 objects, for 64, for 256, and for as much as it may ever
+//! hold. Places of the same room lie side by side: most classes of most programs never need more
 //! than the first two, and all first ones together take as many pages as one of the last. Among them objects of a power
 //! of two in bytes come first: buffers have such sizes, so that the first page has what small programs use. An empty stack
 //! moves to another place with the header that changes its capacity; requests need not know.

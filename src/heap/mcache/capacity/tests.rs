@@ -32,7 +32,10 @@ impl Own {
     fn set_recent_ways(&self, class: usize, misses: [usize; 2]) {
         self.cache.budget.window[class].store(current_window(), Relaxed);
         let recent = &self.cache.budget.recent[class];
-        recent.iter().zip(misses).for_each(|(recent, misses)| recent.store(misses as u16, Relaxed));
+        recent
+            .iter()
+            .zip(misses)
+            .for_each(|(recent, misses)| recent.store(misses.min(u16::MAX.into()) as u16, Relaxed));
     }
 
     fn fill(&self, class: usize) {
