@@ -6,10 +6,10 @@ use std::{env, fs, path::Path};
 /// *window*) as far as the segment goes, and all of that counts as the program's. So the first segment has only the
 /// tables that the dynamic linker reads and the heap's few constants: two pages, and then what only the start reads. The
 /// second begins with the code of `realloc` and of maintenance, which larger programs need, and ends with that of
-/// requests, [`REQUESTS`], in the beginning of a window. Between them lies what the start and the reporter need, ten times as much. All but the
-/// requests' code is given back when the library has started (`abi::own_pages`). Data begin with a page, and all that
-/// small programs use lies together there, before the large part of the table of classes, and before the large tables
-/// of which the beginnings are used.
+/// requests, [`REQUESTS`], in the beginning of a window. Between them lies what the start and the reporter need, ten
+/// times as much. All but the requests' code is given back when the library has started (`abi::own_pages`). Data begin
+/// with a page, and all that small programs use lies together there, before the large part of the table of classes, and
+/// before the large tables of which the beginnings are used.
 ///
 /// A name that no longer exists costs memory, not function: a test of `tests/exports.rs` notices, and
 /// `c-tests/memory_true.c`.
@@ -110,8 +110,7 @@ const OTHER_CODE: &str = "\
 
 /// Of data without contents, the small ones lie among those with contents; what every request reads has cache lines to
 /// itself, where nobody writes. The table of classes comes last: most requests are small, so that only its beginning is
-/// used. The part with contents ends with a page, or the dynamic linker would
-/// write the rest of that, zeros.
+/// used. The part with contents ends with a page, or the dynamic linker would write the rest of that, zeros.
 const DATA: &str = "\
 SECTIONS
 {
