@@ -26,11 +26,15 @@ pub(crate) const MAX_BATCH: usize = 64;
 pub(crate) const MIN_BATCH: usize = 2;
 /// Bytes of a batch of more than [`FEW`] objects at most. Where threads hand objects on, each class has about three batches
 /// on the way, beside what is in use.
-const BATCH_BYTES: usize = 8 << 10;
+const BATCH_BYTES: usize = 4 << 10;
 /// So many make the lock cheap …
-const FEW: usize = 32;
+const FEW: usize = 16;
 /// … but no more bytes than these should wait.
 const MAX_BATCH_BYTES: usize = 64 << 10;
+
+/// Where objects go round from one CPU to another, so much of what is asked for comes from the spans when none are on
+/// the way: a quarter does until some come back, and each more would go round for good.
+const SPARING: usize = 4;
 
 /// Objects that move at once, by class; 1 for classes without objects.
 static BATCH: [u8; ALL_CLASSES] = {
@@ -143,6 +147,8 @@ struct Central {
     allowance: Allowance,
     /// Whether a CPU has asked for objects since the last [`trim_transfers`].
     wanted: AtomicBool,
+    /// Whether the transfer cache had some for the last that asked.
+    supplied: AtomicBool,
 }
 
 /// By class, up to the last one that has objects.
@@ -159,12 +165,21 @@ impl Central {
             transfer_limit: AtomicU32::new(0),
             allowance: Allowance::new(),
             wanted: AtomicBool::new(false),
+            supplied: AtomicBool::new(false),
         }
     }
 
     /// Notes what the transfer cache holds, under its lock.
     fn note_transferred(&self, locked: &LockedTransfer) {
         self.transferred.store(locked.objects() as u32, Relaxed);
+    }
+
+    /// How many of the `wanted` objects that the transfer cache does not have are to come from the spans.
+    fn most_from_spans(&self, wanted: usize) -> usize {
+        // Not locked: who is told wrong takes a batch more, or comes again sooner.
+        let go_round = self.supplied.load(Relaxed);
+        self.supplied.store(false, Relaxed);
+        if go_round { wanted.div_ceil(SPARING) } else { wanted }
     }
 
     /// Objects that the transfer cache of `class`, this one, may hold, the backlog included.
@@ -186,6 +201,7 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
         let n = locked.take(into);
         central.note_transferred(&locked);
         if n > 0 {
+            central.supplied.store(true, Relaxed);
             return n;
         }
     }
@@ -196,7 +212,8 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
         // Two at once may count as one: the limit is a guess.
         central.transfer_limit.store((2 * limit).clamp(batch, most) as u32, Relaxed);
     }
-    take_from_spans(class, into)
+    let most = central.most_from_spans(into.len());
+    take_from_spans(class, &mut into[..most])
 }
 
 /// Returns objects of `class`.
@@ -497,3 +514,6 @@ pub(crate) unsafe fn release_after_fork() {
         CENTRALS.iter().rev().for_each(|central| central.transfer.release_after_fork());
     }
 }
+
+#[cfg(test)]
+mod tests;

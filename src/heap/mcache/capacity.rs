@@ -463,7 +463,7 @@ fn free_capacity(class: usize) -> usize {
     first_capacity(class).max((FREE_BYTES / object_bytes(class).max(1)).min(FREE_OBJECTS))
 }
 
-/// What a class begins with: no more objects than the first place has room for, and few bytes.
+/// What a class begins with: few objects and few bytes.
 fn first_capacity(class: usize) -> usize {
     (FIRST_BYTES / object_bytes(class).max(1)).clamp(1, FIRST_OBJECTS)
 }

@@ -16,7 +16,7 @@
 //! and full at once; its own mark is written when it is first given capacity. So a fresh slab is one
 //! touched page.
 //!
-//! A class has up to four places for its stack: with room for 16 objects, for 64, for 256, and for as much as it may ever
+//! A class has up to four places for its stack: with room for 32 objects, for 64, for 256, and for as much as it may ever
 //! hold. Places of the same room lie side by side: most classes of most programs never need more
 //! than the first two, and all first ones together take as many pages as one of the last. Among them objects of a power
 //! of two in bytes come first: buffers have such sizes, so that the first page has what small programs use. An empty stack
@@ -74,8 +74,8 @@ const MAX_MAX_SLOTS: usize = 1792;
 
 /// Places of a stack.
 const PLACES: usize = 4;
-/// Room of all places but the last, in objects: the first has what most classes begin with.
-static ROOM: [u16; PLACES - 1] = [16, 64, 256];
+/// Room of all places but the last, in objects: the first for a batch of 128 bytes or more each.
+static ROOM: [u16; PLACES - 1] = [32, 64, 256];
 /// A class has no place between the first and the last that has not so many times less room than the last.
 const LEAST_STEP: u16 = 4;
 

@@ -147,6 +147,8 @@ fn runs_that_are_missed_often_may_have_more_than_wait_anyway() {
 fn a_stack_that_may_have_more_leaves_its_place_also_if_it_is_asked_for() {
     let own = Own::new();
     let mut popped = [Addr(0); central::MAX_BATCH];
+    grow_by(&own, CLASS);
+    own.set_recent(MANY_MISSES);
     let first = grow_by(&own, CLASS).capacity;
     own.fill(CLASS);
     own.set_recent(MANY_MISSES);
@@ -168,7 +170,7 @@ fn a_full_stack_gives_a_batch_or_half_and_moves_when_empty() {
     let first = first_capacity(CLASS);
     assert_eq!(free_to_full(), (0, 0, first), "it begins with no capacity");
     own.set_recent(MANY_MISSES);
-    assert_eq!(free_to_full(), (first, first, 2 * first), "it had no room where it lay");
+    assert_eq!(free_to_full(), (first, first, 4 * first), "more where it lay, and then it moved");
     for _ in 0..10 {
         own.set_recent(MANY_MISSES);
         free_to_full();
