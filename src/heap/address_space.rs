@@ -25,7 +25,7 @@ use crate::{
         syscall::Errno,
     },
 };
-use arrays::{ALL, Mode, STEP_BYTES};
+use arrays::{ALL, Mode, SHARED_BYTES, STEP_BYTES};
 use core::{
     ops::Range,
     sync::atomic::{
@@ -61,7 +61,8 @@ pub(crate) struct AddressSpace {
     chunks: AtomicUsize,
     claimed: AtomicBool,
     arrays: [AtomicUsize; ALL.len()],
-    /// Bytes of each array that are memory, counted from its base, for the modes with the heap.
+    /// Bytes of each array's address space that are memory, from its start, or of a downward one from its end, for the
+    /// modes with the heap.
     committed: [AtomicUsize; ALL.len()],
     /// Bytes committed on demand.
     on_demand: AtomicUsize,
@@ -161,8 +162,13 @@ impl AddressSpace {
         let (mut next, mut next_late) = (start, late_start);
         for array in ALL {
             let place = if array.mode() == Mode::OnDemand { &mut next_late } else { &mut next };
-            self.arrays[array.index()].store(place.0, Relaxed);
-            *place = place.plus(array.range_bytes(chunks));
+            let end = place.plus(array.range_bytes(chunks));
+            let entry_0 = match array.grows_down() {
+                true => end.plus(SHARED_BYTES),
+                false => place.plus(array.shared_bytes()),
+            };
+            self.arrays[array.index()].store(entry_0.0, Relaxed);
+            *place = end;
         }
         Ok(())
     }
@@ -206,12 +212,21 @@ impl AddressSpace {
         self.claimed.load(Relaxed)
     }
 
-    /// Where an array begins. Its entries for addresses inside the range read as zeros where the heap has
-    /// not grown yet, except the span records, which can't be read there, and those of an array on demand, which
-    /// need [`Self::commit_array`].
+    /// Where an array's entry 0 begins, or, of a downward one, ends. Its entries for addresses inside the range read as
+    /// zeros where the heap has not grown yet, except the span records, which can't be read there, and those of an array
+    /// on demand, which need [`Self::commit_array`].
     #[inline(always)]
     pub(crate) fn array_base(&self, array: Array) -> Addr {
         Addr(self.arrays[array.index()].load(Relaxed))
+    }
+
+    /// Where the address space of an array begins, without what it has of the next one's first page.
+    fn array_start(&self, array: Array) -> Addr {
+        let entry_0 = self.array_base(array).0;
+        if array.grows_down() {
+            return Addr(entry_0 - SHARED_BYTES - array.range_bytes(self.chunks.load(Relaxed)));
+        }
+        Addr(entry_0 - array.shared_bytes())
     }
 
     /// The address of a page of the heap.
@@ -278,7 +293,7 @@ impl AddressSpace {
             each(self.base(), chunks * CHUNK_BYTES);
         }
         for array in ALL {
-            let at = self.array_base(array);
+            let at = self.array_start(array);
             if self.is_claimed() && array.mode() == Mode::OnDemand {
                 self.for_each_part(1 << array.index(), at, array.bytes_per_chunk(), &mut each);
             } else {
@@ -330,16 +345,24 @@ impl AddressSpace {
     /// Makes the arrays memory for the first `chunks` chunks.
     fn cover(&self, chunks: usize) -> Result<(), Errno> {
         let with_heap = |a: &Array| matches!(a.mode(), Mode::WithHeap | Mode::WithHeapAlone);
-        for array in ALL.into_iter().filter(with_heap) {
-            let needed = align_up(chunks * array.bytes_per_chunk(), STEP_BYTES);
-            let have = self.committed[array.index()].load(Relaxed);
-            if needed > have {
-                let at = self.array_base(array).plus(have);
-                // SAFETY: the part lies inside the array's mapping, where only more access is given.
-                unsafe { memory::protect(at, needed - have, Access::ReadWrite) }?;
-                self.committed[array.index()].store(needed, Release);
-            }
+        ALL.into_iter().filter(with_heap).try_for_each(|array| self.cover_array(array, chunks))
+    }
+
+    fn cover_array(&self, array: Array, chunks: usize) -> Result<(), Errno> {
+        // What a downward array has of the first page behind it is memory with that one's first part.
+        let needed = align_up(array.shared_bytes() + chunks * array.bytes_per_chunk(), STEP_BYTES);
+        let have = self.committed[array.index()].load(Relaxed);
+        if needed <= have {
+            return Ok(());
         }
+        let entry_0 = self.array_base(array).0;
+        let at = Addr(match array.grows_down() {
+            true => entry_0 - SHARED_BYTES - needed,
+            false => entry_0 - array.shared_bytes() + have,
+        });
+        // SAFETY: the part lies inside the array's mapping, where only more access is given.
+        unsafe { memory::protect(at, needed - have, Access::ReadWrite) }?;
+        self.committed[array.index()].store(needed, Release);
         Ok(())
     }
 }

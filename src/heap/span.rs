@@ -72,8 +72,8 @@ type Link = u32;
 // callers hold the lock that guards it.
 unsafe impl Sync for Span {}
 
-/// The table of records, and the longer bitmaps of the smallest class.
-static RECORDS: AtomicUsize = AtomicUsize::new(0);
+/// The end of the table of records, which grows down, and the longer bitmaps of the smallest class.
+static RECORDS_END: AtomicUsize = AtomicUsize::new(0);
 static WIDE_BITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of a long bitmap: one row per page of the heap, touched for spans of the smallest class only.
@@ -83,19 +83,20 @@ pub(crate) const WIDE_BITS_BYTES: usize = MAX_WORDS * 8;
 ///
 /// # Safety
 /// Both must have one zeroed row ([`RECORD_BYTES`], [`WIDE_BITS_BYTES`]) per page of the heap's range,
-/// mapped for good, and writable for every page that the heap has grown to.
-pub(crate) unsafe fn init(records: Addr, wide_bits: Addr) {
-    RECORDS.store(records.0, Relaxed);
+/// mapped for good, and writable for every page that the heap has grown to; the records in front of
+/// `records_end`, that of the first page last.
+pub(crate) unsafe fn init(records_end: Addr, wide_bits: Addr) {
+    RECORDS_END.store(records_end.0, Relaxed);
     WIDE_BITS.store(wide_bits.0, Relaxed);
 }
 
 /// The record at the row of `page`, the first of a span that exists or is being made.
 #[inline]
 pub(crate) fn record(page: PageId) -> &'static Span {
-    let records: *const Span = Addr(RECORDS.load(Relaxed)).ptr();
+    let end: *const Span = Addr(RECORDS_END.load(Relaxed)).ptr();
     // SAFETY: pages come from the page heap, which has grown to them, so their rows are mapped; all
     // values of a zeroed or used row are valid for the type, and shared access is through atomics.
-    unsafe { &*records.add(page.0 as usize) }
+    unsafe { &*end.sub(page.0 as usize + 1) }
 }
 
 /// The span that begins at `base`, as one is known to.
@@ -114,7 +115,7 @@ impl Span {
     /// The span's first page: its row in the table.
     #[inline]
     pub(crate) fn page(&self) -> PageId {
-        PageId(((Addr::of(self).0 - RECORDS.load(Relaxed)) / RECORD_BYTES) as u32)
+        PageId(((RECORDS_END.load(Relaxed) - Addr::of(self).0) / RECORD_BYTES) as u32 - 1)
     }
 
     /// Where the span begins.

@@ -9,10 +9,10 @@ use crate::{
 /// An array with a part for every chunk of the heap, at a fixed place beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Array {
-    /// The page map's entries.
-    PageMap,
     /// A record per page, used for the first page of each span.
     SpanRecords,
+    /// The page map's entries.
+    PageMap,
     /// The page heap's bits.
     Chunks,
     /// The page heap's summaries of single chunks.
@@ -44,8 +44,8 @@ pub(super) enum Mode {
 
 /// Every array, in the order in which they lie; those on demand last.
 pub(super) const ALL: [Array; 8] = [
-    Array::PageMap,
     Array::SpanRecords,
+    Array::PageMap,
     Array::Chunks,
     Array::Leaves,
     Array::Commits,
@@ -56,6 +56,11 @@ pub(super) const ALL: [Array; 8] = [
 
 /// Arrays begin at multiples of this and become memory in steps of it: the largest page any kernel uses.
 pub(super) const STEP_BYTES: usize = 64 << 10;
+
+/// Bytes that a downward array has of the first page of the array behind it. Small programs use a few entries of each
+/// array, so two arrays that grow apart take one page where they begin instead of two: 24 span records and the page
+/// map of 2 MiB, or as many chunks and their summaries.
+pub(super) const SHARED_BYTES: usize = 3 << 10;
 
 impl Array {
     /// Its number, which is its place in [`ALL`].
@@ -87,18 +92,36 @@ impl Array {
         }
     }
 
-    /// Bytes of address space for a range of `chunks` chunks.
+    /// Whether entry 0 lies at the end of the array and the others in front of it.
+    pub(super) const fn grows_down(self) -> bool {
+        matches!(self, Self::SpanRecords | Self::Chunks)
+    }
+
+    /// Bytes of its address space that belong to the array in front of it, which grows down.
+    pub(super) const fn shared_bytes(self) -> usize {
+        match self {
+            Self::PageMap | Self::Leaves => SHARED_BYTES,
+            _ => 0,
+        }
+    }
+
+    /// Bytes of address space for a range of `chunks` chunks. What a downward array has beyond its end counts as that
+    /// of the array behind it.
     pub(super) const fn range_bytes(self, chunks: usize) -> usize {
         let bytes = match self {
             Self::UpperSummaries => upper_level_offset(LEAF, chunks),
             Self::Leaves => entries(LEAF, chunks) * size_of::<Summary>(),
             _ => chunks * self.bytes_per_chunk(),
         };
-        align_up(bytes, STEP_BYTES)
+        align_up(self.shared_bytes() + bytes, STEP_BYTES)
     }
 }
 
 const _: () = assert!(ALL.len() <= u8::BITS as usize, "Commits has a bit for each array");
+const _: () = assert!(Array::SpanRecords.index() + 1 == Array::PageMap.index());
+const _: () = assert!(Array::Chunks.index() + 1 == Array::Leaves.index());
+const _: () = assert!(SHARED_BYTES.is_multiple_of(span::RECORD_BYTES) && SHARED_BYTES < 4096);
+const _: () = assert!(SHARED_BYTES.is_multiple_of(size_of::<Chunk>()) && SHARED_BYTES.is_multiple_of(64));
 const _: () = assert!(Array::TinyMap.bytes_per_chunk().is_multiple_of(STEP_BYTES));
 const _: () = assert!(CHUNK_BYTES.is_multiple_of(PAGE_BYTES));
 

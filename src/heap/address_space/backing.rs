@@ -21,9 +21,13 @@ impl AddressSpace {
     /// zeros then, as those of pages that were never used.
     fn release_rows(&self, array: Array, row_bytes: usize, page: PageId, pages: usize) {
         let kernel_page = auxv::kernel_page_bytes();
-        let rows = self.array_base(array).0;
-        let start = align_up(rows + page.index() * row_bytes, kernel_page);
-        let end = (rows + (page.index() + pages) * row_bytes) & !(kernel_page - 1);
+        let row_0 = self.array_base(array).0;
+        let (near, far) = (page.index() * row_bytes, (page.index() + pages) * row_bytes);
+        let rows = match array.grows_down() {
+            true => row_0 - far..row_0 - near,
+            false => row_0 + near..row_0 + far,
+        };
+        let (start, end) = (align_up(rows.start, kernel_page), rows.end & !(kernel_page - 1));
         if start < end {
             // SAFETY: the page heap has taken the pages out of its bits, so no span begins there or will before
             // this is over; entries of free pages are zero already. Who reads a record all the same, of a pointer
@@ -124,7 +128,7 @@ impl AddressSpace {
         Layout {
             base: self.base(),
             chunks,
-            chunk_array: self.array_base(Array::Chunks),
+            chunks_end: self.array_base(Array::Chunks),
             levels,
             least_release,
         }

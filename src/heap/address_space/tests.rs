@@ -57,16 +57,100 @@ fn arrays_are_memory(space: &AddressSpace, top: usize) {
             space.commit_array(array, 0..bytes).unwrap();
             space.commit_array(array, 5..6).unwrap();
         }
-        let base = space.array_base(array).ptr::<u8>();
+        let entry_0 = space.array_base(array).0;
+        let base = Addr(if array.grows_down() { entry_0 - bytes } else { entry_0 }).ptr::<u8>();
         // SAFETY: the part of the array that belongs to the grown heap is memory and nobody else's.
         let part = unsafe { core::slice::from_raw_parts_mut(base, bytes) };
         assert!(part.iter().all(|&byte| byte == 0));
         part.fill(1);
     }
-    let far = Array::PageMap.range_bytes(space.range_bytes() / CHUNK_BYTES) - 1;
+    let far = Array::PageMap.bytes_per_chunk() * (space.range_bytes() / CHUNK_BYTES) - 1;
     // SAFETY: the page map is readable for the whole range.
     assert_eq!(unsafe { space.array_base(Array::PageMap).plus(far).ptr::<u8>().read() }, 0);
     assert!(space.commit_array(Array::TinyMap, 1 << 39..1 << 40).is_err());
+}
+
+/// Also those that begin in one page and grow apart, for a small heap and for the largest.
+#[test]
+fn arrays_lie_apart() {
+    let space = fresh();
+    space.reserve(1 << 36).unwrap();
+    let all = space.range_bytes() / CHUNK_BYTES;
+    let mut own = std::vec::Vec::new();
+    space.for_each_own(|at, bytes| own.push(at.0..at.0 + bytes));
+    assert!(own.iter().all(|range| range.start % STEP_BYTES == 0 && range.end % STEP_BYTES == 0));
+    own.sort_by_key(|range| range.start);
+    assert!(own.is_sorted_by(|a, b| a.end <= b.start), "{own:x?}");
+    for chunks in [1, 100, all] {
+        let mut parts: std::vec::Vec<_> = ALL
+            .into_iter()
+            .filter(|array| array.bytes_per_chunk() > 0)
+            .map(|array| {
+                let (entry_0, bytes) = (space.array_base(array).0, chunks * array.bytes_per_chunk());
+                if array.grows_down() { entry_0 - bytes..entry_0 } else { entry_0..entry_0 + bytes }
+            })
+            .collect();
+        parts.sort_by_key(|part| part.start);
+        assert!(parts.is_sorted_by(|a, b| a.end <= b.start), "{chunks}: {parts:x?}");
+        let ends = parts.iter().flat_map(|part| [part.start, part.end - 1]);
+        assert!(ends.into_iter().all(|end| own.iter().any(|range| range.contains(&end))), "{chunks}");
+    }
+    let page = |array| space.array_base(array).0 >> 12;
+    assert_eq!(page(Array::SpanRecords), page(Array::PageMap));
+    assert_eq!(page(Array::Chunks), page(Array::Leaves));
+}
+
+/// `count` entries of `array`, of `bytes` each, from the one numbered `first` on.
+fn rows(space: &'static AddressSpace, array: Array, bytes: usize, first: usize, count: usize) -> *mut [u8] {
+    let (entry_0, near, far) = (space.array_base(array).0, first * bytes, (first + count) * bytes);
+    let start = if array.grows_down() { entry_0 - far } else { entry_0 + near };
+    core::ptr::slice_from_raw_parts_mut(Addr(start).ptr::<u8>(), count * bytes)
+}
+
+/// Whether each byte of some entries, which must be memory, has this value.
+fn all_are(value: u8, rows: *mut [u8]) -> bool {
+    // SAFETY: the caller has committed them, in a space that is the test's own.
+    unsafe { &*rows }.iter().all(|&byte| byte == value)
+}
+
+#[test]
+fn rows_of_released_pages_go_with_them_and_others_stay() {
+    let _alone = alone();
+    for claimed in [false, true] {
+        let space = fresh();
+        if claimed { space.init_claimed(1 << 30) } else { space.reserve(1 << 30) }.unwrap();
+        // By pieces, as a heap grows.
+        [(0, 1), (1, 2), (3, 7)].into_iter().for_each(|(first, count)| space.commit(first, count).unwrap());
+        let (pages, first, count) = (10 * CHUNK_BYTES / PAGE_BYTES, 600, 2048);
+        let arrays = [(Array::SpanRecords, crate::heap::span::RECORD_BYTES), (Array::PageMap, 4)];
+        for (array, bytes) in arrays {
+            // SAFETY: the heap has grown to these pages, and the space is the test's own.
+            unsafe { &mut *rows(space, array, bytes, 0, pages) }.fill(1);
+        }
+        assert!(space.release(PageId(first as u32), count));
+        for (array, bytes) in arrays {
+            assert!(all_are(1, rows(space, array, bytes, 0, first)), "{array:?}");
+            assert!(all_are(1, rows(space, array, bytes, first + count, pages - first - count)), "{array:?}");
+            if auxv::kernel_page_bytes() == 4096 {
+                assert!(all_are(0, rows(space, array, bytes, first + count / 2, 1)), "{array:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn arrays_become_memory_bit_by_bit() {
+    let space = fresh();
+    space.reserve(1 << 36).unwrap();
+    for chunks in [1, 2, 600, 1100] {
+        space.cover(chunks).unwrap();
+        for array in [Array::Chunks, Array::Leaves] {
+            // SAFETY: the array is memory for so many chunks, and the space is the test's own.
+            let all = unsafe { &mut *rows(space, array, array.bytes_per_chunk(), 0, chunks) };
+            all[0] = 1;
+            all[all.len() - 1] = 1;
+        }
+    }
 }
 
 #[test]

@@ -142,8 +142,8 @@ pub(crate) struct Layout {
     pub(crate) base: Addr,
     /// Chunks in the range.
     pub(crate) chunks: usize,
-    /// The array of [`Chunk`]s.
-    pub(crate) chunk_array: Addr,
+    /// The end of the array of [`Chunk`]s, of which the first lies last.
+    pub(crate) chunks_end: Addr,
     /// The levels of summaries, root first; each has [`entries`] entries.
     pub(crate) levels: [Addr; LEVELS],
     /// Pages of the heap in a page of the kernel, at least 1: nothing smaller can be released.
@@ -243,7 +243,7 @@ impl PageHeap {
     /// `backing` has committed, and used by nobody else.
     pub(crate) unsafe fn init_on(&mut self, backing: &'static dyn Backing, layout: Layout, limits: Limits) {
         // SAFETY: passed on to the caller.
-        self.tree = unsafe { Tree::new(layout.chunk_array, layout.levels, layout.chunks) };
+        self.tree = unsafe { Tree::new(layout.chunks_end, layout.levels, layout.chunks) };
         self.least_release = layout.least_release;
         self.first_page = layout.base.0 / PAGE_BYTES;
         self.policy = Policy::new(limits);

@@ -65,7 +65,7 @@ fn heap_on(os: &'static Made, range: usize, limits: Limits) -> PageHeap {
     let layout = Layout {
         base: Addr(1 << 40),
         chunks: range,
-        chunk_array: zeros(range * size_of::<Chunk>()),
+        chunks_end: zeros(range * size_of::<Chunk>()).plus(range * size_of::<Chunk>()),
         levels: core::array::from_fn(|level| zeros(entries(level, range) * 8)),
         least_release: 1,
     };

@@ -29,7 +29,8 @@ pub(super) fn parts(page: usize, pages: usize) -> impl Iterator<Item = (usize, u
 /// (rounded up to groups) is ever written: no level above the one whose first entry covers all chunks that have been
 /// added, since the first entry of each level costs a page of its own.
 pub(super) struct Tree {
-    chunks: *mut Chunk,
+    /// Where the array of chunks ends: the first lies last.
+    chunks_end: *mut Chunk,
     levels: [*mut Summary; LEVELS],
     range: usize,
     /// The uppermost level in use.
@@ -38,16 +39,21 @@ pub(super) struct Tree {
 
 impl Tree {
     /// A tree over nothing.
-    pub(super) const EMPTY: Self =
-        Self { chunks: core::ptr::null_mut(), levels: [core::ptr::null_mut(); LEVELS], range: 0, root: LEAF };
+    pub(super) const EMPTY: Self = Self {
+        chunks_end: core::ptr::null_mut(),
+        levels: [core::ptr::null_mut(); LEVELS],
+        range: 0,
+        root: LEAF,
+    };
 
-    /// A tree over `range` chunks, whose arrays begin at the given addresses.
+    /// A tree over `range` chunks, whose levels begin at the given addresses, and whose array of chunks ends at
+    /// `chunks_end` with the first of them.
     ///
     /// # Safety
-    /// `chunks` must have room for `range` chunks and `levels[l]` for [`entries`]`(l, range)` summaries.
-    /// They must be all zero, readable for good, writable wherever chunks are added, and used by nobody else.
-    pub(super) unsafe fn new(chunks: Addr, levels: [Addr; LEVELS], range: usize) -> Self {
-        Self { chunks: chunks.ptr(), levels: levels.map(Addr::ptr), range, root: LEAF }
+    /// There must be room in front of `chunks_end` for `range` chunks and in `levels[l]` for [`entries`]`(l, range)`
+    /// summaries. They must be all zero, readable for good, writable wherever chunks are added, and used by nobody else.
+    pub(super) unsafe fn new(chunks_end: Addr, levels: [Addr; LEVELS], range: usize) -> Self {
+        Self { chunks_end: chunks_end.ptr(), levels: levels.map(Addr::ptr), range, root: LEAF }
     }
 
     /// Chunks in the range.
@@ -61,7 +67,7 @@ impl Tree {
         check(i < self.range);
         // SAFETY: `new`'s caller gave room for `range` chunks, which are only changed through `&mut self`,
         // and zeroed memory is a valid chunk.
-        unsafe { &*self.chunks.add(i) }
+        unsafe { &*self.chunks_end.sub(i + 1) }
     }
 
     /// Chunk `i` of the range, to change it; what depends on it must follow.
@@ -69,7 +75,7 @@ impl Tree {
     fn chunk_mut(&mut self, i: usize) -> &mut Chunk {
         check(i < self.range);
         // SAFETY: as in `chunk`, and `&mut self` makes this the only reference.
-        unsafe { &mut *self.chunks.add(i) }
+        unsafe { &mut *self.chunks_end.sub(i + 1) }
     }
 
     /// Takes a run of free pages; returns how many of them were idle, and whether a chunk was all free before or is
