@@ -32,9 +32,16 @@ const FEW: usize = 16;
 /// … but no more bytes than these should wait.
 const MAX_BATCH_BYTES: usize = 64 << 10;
 
-/// Where objects go round from one CPU to another, so much of what is asked for comes from the spans when none are on
-/// the way: a quarter does until some come back, and each more would go round for good.
+/// Where objects go round from one CPU to another, the first request that finds none on the way gets this part of what
+/// it asks for from the spans: some may come back soon, and each more would go round for good.
 const SPARING: usize = 4;
+
+/// The fewest objects of `bytes` that fill whole cache lines: if what two CPUs get of a fresh span is a multiple of it,
+/// they share none.
+const fn whole_lines(bytes: usize) -> usize {
+    let power_of_two = 1 << bytes.trailing_zeros();
+    if power_of_two < 64 { 64 / power_of_two } else { 1 }
+}
 
 /// Objects that move at once, by class; 1 for classes without objects.
 static BATCH: [u8; ALL_CLASSES] = {
@@ -62,7 +69,7 @@ const fn batch_of_bytes(bytes: usize) -> usize {
         (..MIN_BATCH, _) => MIN_BATCH,
         (objects @ ..FEW, _) => objects,
         (_, ..FEW) => FEW,
-        (_, objects @ ..MAX_BATCH) => objects,
+        (_, objects @ ..MAX_BATCH) => objects - objects % whole_lines(bytes),
         _ => MAX_BATCH,
     }
 }
@@ -147,7 +154,7 @@ struct Central {
     allowance: Allowance,
     /// Whether a CPU has asked for objects since the last [`trim_transfers`].
     wanted: AtomicBool,
-    /// Whether the transfer cache had some for the last that asked.
+    /// Whether the transfer cache had some for the last that asked, and has not been emptied since.
     supplied: AtomicBool,
 }
 
@@ -174,12 +181,13 @@ impl Central {
         self.transferred.store(locked.objects() as u32, Relaxed);
     }
 
-    /// How many of the `wanted` objects that the transfer cache does not have are to come from the spans.
-    fn most_from_spans(&self, wanted: usize) -> usize {
+    /// How many of the `wanted` objects of `bytes` that the transfer cache does not have are to come from the spans.
+    fn most_from_spans(&self, wanted: usize, bytes: usize) -> usize {
         // Not locked: who is told wrong takes a batch more, or comes again sooner.
         let go_round = self.supplied.load(Relaxed);
         self.supplied.store(false, Relaxed);
-        if go_round { wanted.div_ceil(SPARING) } else { wanted }
+        let lines = whole_lines(bytes);
+        if go_round { (wanted.div_ceil(SPARING * lines) * lines).min(wanted) } else { wanted }
     }
 
     /// Objects that the transfer cache of `class`, this one, may hold, the backlog included.
@@ -192,7 +200,8 @@ impl Central {
 const _: () =
     assert!(cfg!(loom) || cfg!(debug_assertions) || cfg!(besom_measure) || size_of::<Central>() <= 104);
 
-/// Takes up to `into.len()` objects of `class`, returns how many: 0 only when out of memory.
+/// Takes up to `into.len()` objects of `class`, returns how many: as many as there are on the way between CPUs, or some
+/// from the spans; 0 only when out of memory.
 pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
     let central = &CENTRALS[class];
     central.wanted.store(true, Relaxed);
@@ -212,7 +221,7 @@ pub(crate) fn take(class: usize, into: &mut [Addr]) -> usize {
         // Two at once may count as one: the limit is a guess.
         central.transfer_limit.store((2 * limit).clamp(batch, most) as u32, Relaxed);
     }
-    let most = central.most_from_spans(into.len());
+    let most = central.most_from_spans(into.len(), OBJECT_BYTES[class] as usize);
     take_from_spans(class, &mut into[..most])
 }
 
@@ -248,6 +257,9 @@ pub(crate) fn take_many(class: usize, most: usize, mut push: impl FnMut(&[Addr])
     let mut locked = LockedTransfer::lock(class);
     let taken = repeat(most, |most| locked.offer(most, &mut push));
     central.note_transferred(&locked);
+    if taken > 0 {
+        central.supplied.store(true, Relaxed);
+    }
     taken
 }
 
@@ -432,6 +444,7 @@ pub(crate) fn trim_transfers(everything: bool) {
             central.allowance.withdraw_all(class);
             if central.transfer_limit.load(Relaxed) != 0 {
                 central.transfer_limit.store(0, Relaxed);
+                central.supplied.store(false, Relaxed);
                 LockedTransfer::lock(class).release_spare();
             }
         }

@@ -3,8 +3,9 @@
 //! It may hold some, and beyond that a *backlog* if the class has shown that it is worth it. A loop that makes 100,000
 //! objects and then frees them overflows the transfer cache each time round, and each of its objects would go back to
 //! its span, bit by bit, only to be taken out again. But waiting objects keep their spans from becoming free pages, so a
-//! class may keep one batch more for each that went to the spans and that the program then asked for. All classes
-//! together may keep [`MAX_BACKLOG_BYTES`], and what nobody wants is taken away again; see `central::trim_transfers`.
+//! class may keep one batch more for each that went to the spans and that the program then asked for, or some of it. All
+//! classes together may keep [`MAX_BACKLOG_BYTES`], and what nobody wants is taken away again; see
+//! `central::trim_transfers`.
 
 use super::super::size_class::{OBJECT_BYTES, TINY_BLOCK, object_bytes_of};
 use super::blocks::{BACKLOG_BLOCKS, Chain};

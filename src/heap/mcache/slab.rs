@@ -17,10 +17,10 @@
 //! touched page.
 //!
 //! A class has up to four places for its stack: with room for 32 objects, for 64, for 256, and for as much as it may ever
-//! hold. Places of the same room lie side by side: most classes of most programs never need more
-//! than the first two, and all first ones together take as many pages as one of the last. Among them objects of a power
-//! of two in bytes come first: buffers have such sizes, so that the first page has what small programs use. An empty stack
-//! moves to another place with the header that changes its capacity; requests need not know.
+//! hold. Places of the same room lie side by side: most classes of most programs never need more than the first two, and
+//! all first ones together take five pages, one more than one of the last. Among them objects of a power of two in bytes
+//! come first: buffers have such sizes, so that the first page has what small programs use. An empty stack moves to
+//! another place with the header that changes its capacity; requests need not know.
 
 use crate::base::Addr;
 use crate::base::PAGE_BYTES;
