@@ -21,10 +21,13 @@ const REQUESTS: &str = "\
     *(.text.malloc)
     . = ALIGN(64);
     *(.text.free .text.cfree)
-    *(.text.*besom_rseq .text.calloc .text.realloc .text.*5besom3abi1c11malloc_slow*)
+    *(.text.*besom_rseq .text.calloc .text.realloc .text.posix_memalign .text.aligned_alloc)
+    *(.text.*5besom3abi1c11malloc_slow*)
     *(.text.*5besom4heap10alloc_slow* .text.*5besom4heap12alloc_missed* .text.*5besom4heap15alloc_untracked*)
     *(.text.*5besom4heap13free_to_cache* .text.*5besom4heap9free_slow* .text.*5besom4heap15free_sized_slow*)
-    *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache8capacity* .text.*mcache4slab6Header* .text.*mcache..capacity..OnCpu*)
+    *(.text.*5besom4heap6mcache10alloc_miss* .text.*5besom4heap6mcache9free_miss* .text.*mcache4slab6Header*)
+    *(.text.*mcache8capacity4grow* .text.*mcache8capacity5raise* .text.*mcache8capacity17capacity_for_free*)
+    *(.text.*mcache..capacity..OnCpu*12set_capacity*)
     *(.text.*5besom4heap6mcache14create_slab_of*)
     *(.text.*5besom4heap7central4take* .text.*5besom4heap7central4give* .text.*5besom4heap7central5Spans6update* .text.*5besom4heap7central6blocks*)
     . = ALIGN(64);
@@ -35,14 +38,15 @@ const REQUESTS: &str = "\
     *(.text._ZdlPvm .text._ZdaPvm)
     *(.text.*5besom3abi3cxx8allocate*)
     *(.text.*5besom4heap7central13give_to_spans* .text.*5besom4heap11maintenance4*)
-    *(.text.*5besom4heap5pages10alloc_span*)
+    *(.text.*5besom4heap5pages10alloc_span* .text.*5besom4heap13address_space12AddressSpace12commit_array*)
+    *(.text.*5besom4heap6mcache10run_missed*)
     *(.text.*5besom4heap9page_heap6driver9alloc_run* .text.*5besom4heap9page_heap5alloc*PageHeap*5alloc*)
     *(.text.*5besom4heap9page_heap4tree* .text.*5besom4heap9page_heap5chunk5Chunk4find*)
   }
 ";
 
 /// What is before the code of requests. The code that looks at all caches from time to time and that of `realloc` get
-/// one mapping of their own at the start, what such a look finds to do another.
+/// one mapping of their own at the start, what such a look finds to do, what frees spans and what grows the heap another.
 const MAINTENANCE: &str = "\
   .text.look : ALIGN(65536)
   {
@@ -52,9 +56,9 @@ const MAINTENANCE: &str = "\
   .text.maintenance : ALIGN(4096)
   {
     *(.text.*5besom4heap11maintenance16look_for_surplus*)
-    *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap9page_heap5alloc*)
-    *(.text.*5besom4heap13address_space12AddressSpace12commit_array*)
-    *(.text.*5besom4heap6mcache10run_missed* .text.*5besom4heap6mcache4stop5empty*)
+    *(.text.*5besom4heap5pages9free_span* .text.*5besom4heap5pages10free_pages* .text.*5besom4heap9page_heap5alloc*)
+    *(.text.*5besom4heap6mcache4stop5empty* .text.*mcache..capacity..OnCpu*)
+    *(.text.*5besom4heap9page_heap4grow* .text.*5besom4heap13address_space7backing*page_heap..Backing*)
     *(.text.*5besom4heap9page_heap6driver* .text.*5besom4heap9page_heap5chunk5Chunk10releasable*)
     *(.text.*5besom4heap9page_heap6policy* .text.*5besom4heap9run_cache*)
   }
@@ -62,7 +66,7 @@ const MAINTENANCE: &str = "\
   {
     *(.text.*5besom3abi6thread5start*)
     *(.text.*5besom3abi6dlopen4find* .text.*5besom4sync4once* .text.*5besom6config*)
-    *(.text.*5besom4heap13address_space* .text.*5besom4heap9page_heap4grow*)
+    *(.text.*5besom4heap13address_space*)
     *(.text._Zn* .text._Zd* .text.*5besom3abi1c* .text.*5besom4heap5pages* .text.*5besom4heap??alloc_*)
     *(.text.*5besom4heap??free_* .text.*5besom4heap6mcache* .text.*besom..heap..mcache* .text.*5besom4heap7central*)
     *(.text.*5besom4heap* .text.*besom..heap*)
@@ -94,7 +98,8 @@ SECTIONS
 {
   .rodata.start : ALIGN(4096)
   {
-    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst* .rodata..Lswitch*5besom4heap*)
+    *(.rodata.*5besom4heap* .rodata.*5besom6config* .rodata.*5besom3abi* .rodata.cst*)
+    *(.rodata..Lswitch*5besom4heap* .rodata..Lswitch*besom..heap*)
   }
 }
 INSERT AFTER .rela.dyn;

@@ -2,7 +2,7 @@
 //! heap, and its constants. They come back by themselves, from the file, when they are needed again.
 //!
 //! Breakpoints that a debugger or a probe has set in that code before go with them, without a word. The entry points
-//! that a program uses most (`build.rs` names them) are not in it; for others, such as `posix_memalign`, set them when
+//! that a program uses most (`build.rs` names them) are not in it; for others, such as `memalign`, set them when
 //! `main` has begun.
 
 use crate::base::{Addr, align_up};

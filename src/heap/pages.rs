@@ -68,6 +68,8 @@ fn wide_bits_ready(span: &Span) -> bool {
 }
 
 /// Returns a span's pages to the page heap.
+// Not in the code that every process holds.
+#[inline(never)]
 pub(super) fn free_span(span: &'static Span) {
     tracking::drop_records(span);
     let (page, pages) = (span.page(), span.pages());

@@ -217,6 +217,8 @@ pub(super) trait Access {
     fn set_capacity(&self, class: usize, capacity: usize) -> (usize, usize);
     /// Takes objects off a stack.
     fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize;
+    /// [`take_from_others`]: a function of its own, which the code that every process holds does not contain.
+    fn ask_others(&self, class: usize, bytes: usize);
 }
 
 /// A CPU's slab, reached by sections.
@@ -260,6 +262,12 @@ impl Access for OnCpu {
     fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
         // SAFETY: there is rseq, or there would be no CPU.
         unsafe { sections::pop_batch(self.place, self.table, class, into) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_others(&self, class: usize, bytes: usize) {
+        take_from_others(self, class, bytes);
     }
 }
 
@@ -388,14 +396,15 @@ pub(super) fn grow_for_free_by(access: &impl Access, class: usize) -> usize {
 /// Raises the capacity for objects that come in, no further than to a batch unless objects of the class were also asked
 /// for since the last look for surplus: a phase that only frees has no claim on room that others use.
 fn raise_for_free(access: &impl Access, class: usize) -> usize {
-    let (capacity, wanted) = capacity_for_free(access, class);
+    let (capacity, wanted) = capacity_for_free(&access.cache().budget, access.slab(), class);
     raise(access, class, capacity, wanted)
 }
 
 /// The capacity of a stack, and what it may become for objects that come in.
-fn capacity_for_free(access: &impl Access, class: usize) -> (usize, usize) {
-    let budget = &access.cache().budget;
-    let capacity = access.slab().read(class).capacity(class);
+// Once in the code that every process holds.
+#[inline(never)]
+fn capacity_for_free(budget: &Budget, slab: Slab, class: usize) -> (usize, usize) {
+    let capacity = slab.read(class).capacity(class);
     let (mut wanted, _) = budget.next_capacity(class, capacity);
     if !budget.was_asked_for(class) {
         wanted = wanted.min(batch_of(class));
@@ -411,7 +420,7 @@ pub(super) fn pop_surplus_by(
     into: &mut [Addr; central::MAX_BATCH],
 ) -> usize {
     let batch = batch_of(class);
-    let (capacity, wanted) = capacity_for_free(access, class);
+    let (capacity, wanted) = capacity_for_free(&access.cache().budget, access.slab(), class);
     // If it may have more, it is full in a place without room for that, which it leaves only when it is empty.
     if wanted <= capacity && access.cache().budget.was_asked_for(class) {
         return access.pop_batch(class, &mut into[..batch.min((capacity / 2).max(1))]);
@@ -482,6 +491,13 @@ fn raise(access: &impl Access, class: usize, capacity: usize, wanted: usize) -> 
 
 /// Takes capacity from other classes until `bytes` are free in the budget or enough have been asked.
 fn make_room(access: &impl Access, class: usize, bytes: usize) {
+    if access.cache().budget.balance() < bytes as isize {
+        access.ask_others(class, bytes);
+    }
+}
+
+/// As [`make_room`], where there is none.
+pub(super) fn take_from_others(access: &impl Access, class: usize, bytes: usize) {
     let budget = &access.cache().budget;
     for _ in 0..VICTIMS {
         let balance = budget.balance();

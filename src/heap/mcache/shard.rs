@@ -68,6 +68,12 @@ impl Access for Locked {
     fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
         self.slab.pop_batch(class, into)
     }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_others(&self, class: usize, bytes: usize) {
+        capacity::take_from_others(self, class, bytes);
+    }
 }
 
 impl Drop for Locked {
@@ -103,6 +109,9 @@ pub(super) fn lock_current() -> Option<Locked> {
 }
 
 /// Allocates an object of `class` from this thread's shard.
+// Not in the code that every process holds: most have rseq.
+#[cold]
+#[inline(never)]
 pub(super) fn alloc(class: usize) -> Option<Addr> {
     let stack = match lock_current() {
         Some(locked) => match locked.slab.pop(class) {
@@ -121,6 +130,9 @@ pub(super) fn alloc(class: usize) -> Option<Addr> {
 }
 
 /// Frees an object of `class` to this thread's shard.
+// As `alloc`.
+#[cold]
+#[inline(never)]
 pub(super) fn free(class: usize, object: Addr) {
     let mut batch = [Addr(0); central::MAX_BATCH];
     let mut surplus = 0;

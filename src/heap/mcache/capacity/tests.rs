@@ -56,6 +56,9 @@ impl Access for Own {
     fn pop_batch(&self, class: usize, into: &mut [Addr]) -> usize {
         self.slab.pop_batch(class, into)
     }
+    fn ask_others(&self, class: usize, bytes: usize) {
+        take_from_others(self, class, bytes);
+    }
 }
 
 #[test]
