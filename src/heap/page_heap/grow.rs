@@ -10,9 +10,9 @@ const GROWTH_SHARE: usize = 8;
 const MAX_GROWTH_CHUNKS: usize = (64 << 20) / CHUNK_BYTES;
 
 /// With `thp=auto` huge pages come with growth beyond this much in use: a page touched in a huge one
-/// costs up to 2 MiB, which is then at most a sixth of the heap. (First fit fills low addresses, so mostly there is
+/// costs up to 2 MiB, which is then at most a tenth of the heap. (First fit fills low addresses, so mostly there is
 /// one such page, at the end.)
-pub(super) const HUGE_FROM_PAGES: usize = (12 << 20) / PAGE_BYTES;
+pub(super) const HUGE_FROM_PAGES: usize = (20 << 20) / PAGE_BYTES;
 /// A request of this much has huge pages whatever the heap's size: what a program asks for as one, it mostly uses.
 pub(super) const HUGE_REQUEST_PAGES: usize = (2 << 20) / PAGE_BYTES;
 /// With `thp=auto` the first chunk never has huge pages, also where the system gives them to everybody:
